@@ -1,0 +1,10 @@
+"""``python -m carob``: the same program as the ``carob`` command."""
+
+from __future__ import annotations
+
+import sys
+
+from carob.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())
