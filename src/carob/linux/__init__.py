@@ -1,0 +1,1 @@
+"""Linux as carob needs it: thin, typed, and raising ``OSError``."""

@@ -1,0 +1,190 @@
+"""Control groups as directories: v1, v2 and both at once (hybrid), cgroups(7).
+
+A pod has one group of its own per hierarchy, ``/carob/<uuid>``, with one below it for each app. Only the
+hierarchies that limit, freeze or count are used; in the others the supervisor merely leaves its
+caller's group, so that stopping the caller's unit does not stop the pod.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+MOUNT_POINT = "/sys/fs/cgroup"
+UNIFIED = "unified"
+V2 = ""
+_CONTROLLERS_OF_PODS = {"memory", "pids", "cpu", "cpuacct", "freezer", "devices"}
+
+
+def hierarchies() -> list[str]:
+    """The mounted hierarchies by directory name below ``/sys/fs/cgroup``; ``[""]`` where all is v2."""
+    if os.path.exists(f"{MOUNT_POINT}/cgroup.controllers"):
+        return [V2]
+    try:
+        with os.scandir(MOUNT_POINT) as entries:
+            found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return sorted(name for name in found if os.path.exists(f"{MOUNT_POINT}/{name}/cgroup.procs"))
+
+
+def holds_pods(hierarchy: str) -> bool:
+    """Whether pods get groups of their own in this hierarchy."""
+    return hierarchy == V2 or not _CONTROLLERS_OF_PODS.isdisjoint(hierarchy.split(","))
+
+
+def directory(hierarchy: str, group: str) -> str:
+    """The directory of a group such as ``/carob/<uuid>`` in a hierarchy."""
+    base = f"{MOUNT_POINT}/{hierarchy}" if hierarchy else MOUNT_POINT
+    return base + group.rstrip("/")
+
+
+def memberships(pid: int | str = "self") -> dict[str, str]:
+    """The group of a process in each mounted hierarchy, by hierarchy name (``/proc/<pid>/cgroup``)."""
+    found: dict[str, str] = {}
+    mounted = hierarchies()
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            name = V2 if mounted == [V2] else UNIFIED
+        else:
+            name = controllers.removeprefix("name=")
+        if name in mounted:
+            found[name] = group
+    return found
+
+
+def create(group: str) -> list[str]:
+    """Makes a pod's group in every hierarchy that holds pods, and returns those hierarchies.
+
+    The parent may be removed by whoever finds it empty at this moment, so both are made again until
+    the child is there.
+    """
+    names = [name for name in hierarchies() if holds_pods(name)]
+    for name in names:
+        path = directory(name, group)
+        while True:
+            try:
+                os.mkdir(path, 0o755)
+            except FileExistsError:
+                pass
+            except FileNotFoundError:
+                _make_parent(name, os.path.dirname(group))
+                continue
+            break
+        if name == V2:
+            _delegate(group)
+    return names
+
+
+def _make_parent(hierarchy: str, group: str) -> None:
+    try:
+        os.makedirs(directory(hierarchy, group), 0o755, exist_ok=True)
+    except FileNotFoundError:
+        return
+    if hierarchy == V2:
+        _delegate(group)
+
+
+def _delegate(group: str) -> None:
+    """Turns on what controllers there are for the groups below a v2 group (cgroup.subtree_control)."""
+    path = directory(V2, group)
+    try:
+        available = set(_read(f"{path}/cgroup.controllers").split())
+    except OSError:
+        return
+    for name in sorted(available & {"memory", "pids", "cpu", "cpuset", "io"}):
+        try:
+            _write(f"{path}/cgroup.subtree_control", f"+{name}")
+        except OSError:
+            continue
+
+
+def enter(hierarchy: str, group: str, pid: int = 0) -> None:
+    """Moves a process (0: this one) into a group."""
+    _write(f"{directory(hierarchy, group)}/cgroup.procs", str(pid))
+
+
+def leave_to_root(pid: int = 0) -> None:
+    """Moves a process to the root of every hierarchy where it is elsewhere; what is refused is left."""
+    for name, group in memberships(pid or "self").items():
+        if group != "/":
+            try:
+                enter(name, "/", pid)
+            except OSError:
+                continue
+
+
+def processes(group: str) -> list[int]:
+    """The processes in a group and below it, in any hierarchy."""
+    found: set[int] = set()
+    for name in hierarchies():
+        for path, _, _ in os.walk(directory(name, group)):
+            try:
+                found.update(int(word) for word in _read(f"{path}/cgroup.procs").split())
+            except OSError:
+                continue
+    return sorted(found)
+
+
+def remove(group: str) -> list[str]:
+    """Removes a group and all below it in every hierarchy, and its parent where that is left empty.
+
+    Returns the directories that would not go because processes are in them.
+    """
+    busy: list[str] = []
+    for name in hierarchies():
+        top = directory(name, group)
+        for path, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    busy.append(path)
+                elif error.errno != errno.ENOENT:
+                    raise
+    remove_parent(os.path.dirname(group))
+    return busy
+
+
+def remove_parent(group: str) -> None:
+    """Removes the group above all pods where nothing is in it."""
+    for name in hierarchies():
+        try:
+            os.rmdir(directory(name, group))
+        except OSError:
+            continue
+
+
+def was_out_of_memory(group: str) -> bool:
+    """Whether the kernel killed a process of this group, or below, for want of memory."""
+    for name in hierarchies():
+        if name == V2:
+            counter = f"{directory(name, group)}/memory.events"
+        elif "memory" in name.split(","):
+            counter = f"{directory(name, group)}/memory.oom_control"
+        else:
+            continue
+        try:
+            lines = _read(counter).splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+    return False
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: str) -> str:
+    """A kernel file, whole: they are read in one go of 64 KiB at most."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 65536).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(descriptor)

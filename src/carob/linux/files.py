@@ -1,0 +1,154 @@
+"""Files and directories by descriptor: reading whole, writing durably, listing fast, opening safely."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from carob.linux.syscall import (
+    SYS_FSTATFS,
+    SYS_GETDENTS64,
+    SYS_OPENAT2,
+    address_of,
+    pointer_struct,
+    rename_noreplace,
+    syscall,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+
+_LISTING_BYTES = 1 << 16
+_STATFS_BYTES = 128
+_temporary_count = 0
+
+
+def read_file(name: str, *, dir_fd: int | None = None, limit_bytes: int = 64 << 20) -> bytes:
+    """The whole content of the file ``name``, relative to ``dir_fd``.
+
+    Never waits for a FIFO's writer. Raises ``OSError`` as open(2) and read(2) do, with EFBIG for more
+    than ``limit_bytes``.
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=dir_fd)
+    try:
+        parts = []
+        left = limit_bytes
+        while part := os.read(fd, 1 << 16):
+            left -= len(part)
+            if left < 0:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of ``data``."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def write_file_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o640) -> None:
+    """Puts ``data`` into the file ``name`` so that a reader, or the next boot, sees all or nothing.
+
+    Temporary file beside it, fsync, rename, fsync of the directory ``dir_fd``. ``mode`` is exact: the
+    umask does not apply. ``name`` is a plain name. Raises ``OSError``, with the old file in place.
+    """
+    temporary = _temporary_name(name)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
+    try:
+        try:
+            os.fchmod(fd, mode)
+            write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except BaseException:
+        os.unlink(temporary, dir_fd=dir_fd)
+        raise
+    os.fsync(dir_fd)
+
+
+def _temporary_name(name: str) -> str:
+    global _temporary_count
+    _temporary_count += 1
+    return f".{name}.{os.getpid()}.{_temporary_count}.{os.urandom(4).hex()}"
+
+
+def fsync_directory(path: str, *, dir_fd: int | None = None) -> None:
+    """Makes the entries of the directory ``path`` durable."""
+    fd = os.open(path, OPEN_DIRECTORY, dir_fd=dir_fd)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_directory_durably(path: str, mode: int) -> None:
+    """Makes ``path`` and what is missing above it, each entry durable; nothing where it is there."""
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_directory_durably(os.path.dirname(path), mode)
+        make_directory_durably(path, mode)
+        return
+    fsync_directory(os.path.dirname(path))
+
+
+def move_noreplace(source: str, target: str) -> None:
+    """Renames and never replaces; ``FileExistsError`` where ``target`` is there.
+
+    Where the file system cannot (EINVAL: NFS, some FUSE), the target is looked for first: rename(2)
+    replaces a directory only by an empty one, so a pod is safe there as well.
+    """
+    try:
+        rename_noreplace(source, target)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target) from None
+        os.rename(source, target)
+
+
+def open_directory_beneath(name: str, dir_fd: int) -> int:
+    """Opens the directory ``name`` in ``dir_fd``: no symbolic link is followed, no mount is crossed.
+
+    Raises ``OSError``: EXDEV for a mount point, ENOTDIR or ELOOP for a link (openat2(2)).
+    """
+    resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
+    how = pointer_struct((OPEN_DIRECTORY | os.O_NOFOLLOW, 0, resolve))
+    return syscall(SYS_OPENAT2, dir_fd, name, how, len(how), path=name)
+
+
+def file_system_type(fd: int) -> int:
+    """The magic number of the file system that ``fd`` is on (``f_type`` of statfs(2))."""
+    raw = bytearray(_STATFS_BYTES)
+    syscall(SYS_FSTATFS, fd, address_of(raw))
+    return int.from_bytes(raw[:4], "little")
+
+
+def read_entries(fd: int) -> Iterator[bytes]:
+    """The entries of the open directory, as whole ``linux_dirent64`` records (getdents64(2)), in pieces.
+
+    An ``os.scandir`` of ten thousand entries spends more time on making objects than the kernel does on
+    reading; whoever lists thousands of pods parses these records in bulk. Pieces are small enough to
+    stay in the processor's cache.
+    """
+    buffer = bytearray(_LISTING_BYTES)
+    address = address_of(buffer)
+    while count := syscall(SYS_GETDENTS64, fd, address, _LISTING_BYTES):
+        yield bytes(buffer[:count])

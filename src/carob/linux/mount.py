@@ -1,0 +1,128 @@
+"""Mounts through descriptors (fsopen(2), open_tree(2), move_mount(2)) and the few old calls needed.
+
+A mount made here is detached until ``attach`` puts it somewhere, so nothing of it can be seen, or
+left behind, before that: it goes with its descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+
+from carob.linux import syscall as _sys
+
+AT_FDCWD = -100
+AT_EMPTY_PATH = 0x1000
+AT_RECURSIVE = 0x8000
+AT_SYMLINK_NOFOLLOW = 0x100
+
+MS_RDONLY = 1
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MNT_DETACH = 2
+
+MOUNT_ATTR_RDONLY = 1
+MOUNT_ATTR_NOSUID = 2
+MOUNT_ATTR_NODEV = 4
+MOUNT_ATTR_NOEXEC = 8
+
+_OPEN_TREE_CLONE = 1
+_O_CLOEXEC = os.O_CLOEXEC
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+
+
+def set_propagation(path: str, flags: int) -> None:
+    """Makes the mounts at and below ``path`` private or slave (mount(2))."""
+    _sys.syscall(_sys.SYS_MOUNT, None, path, None, flags | MS_REC, None, path=path)
+
+
+def detach(path: str) -> None:
+    """Takes the mount at ``path`` and all below it out of this namespace (umount2(2), MNT_DETACH)."""
+    _sys.syscall(_sys.SYS_UMOUNT2, path, MNT_DETACH, path=path)
+
+
+def new(fstype: str, options: list[tuple[str, str | None]], attributes: int = 0, source: str = "") -> int:
+    """Makes a file system and returns the descriptor of its detached mount.
+
+    ``options`` are (key, value) pairs, set in order; a value of ``None`` sets a flag. An error names
+    the file system and what the kernel says of it.
+    """
+    context = _sys.syscall(_sys.SYS_FSOPEN, fstype, _FSOPEN_CLOEXEC, path=fstype)
+    try:
+        if source:
+            options = [("source", source), *options]
+        for key, value in options:
+            command = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            _configure(context, fstype, command, key, value)
+        _configure(context, fstype, _FSCONFIG_CMD_CREATE, None, None)
+        return _sys.syscall(_sys.SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes, path=fstype)
+    finally:
+        os.close(context)
+
+
+def _configure(context: int, fstype: str, command: int, key: str | None, value: str | None) -> None:
+    try:
+        _sys.syscall(_sys.SYS_FSCONFIG, context, command, key, value, 0, path=f"{fstype} {key}={value}")
+    except OSError as error:
+        said = _messages(context)
+        if said:
+            error.strerror = f"{error.strerror} ({said})"
+        raise
+
+
+def _messages(context: int) -> str:
+    """What the kernel left to say about a failed step, read from the fsopen context."""
+    said: list[str] = []
+    while True:
+        try:
+            said.append(os.read(context, 1024).decode("utf-8", "replace").strip())
+        except OSError:
+            return "; ".join(said)
+
+
+def clone_tree(path: str, *, recursive: bool = False, dir_fd: int = AT_FDCWD) -> int:
+    """Returns the descriptor of a detached copy of the mount that shows ``path`` (a bind mount)."""
+    flags = _OPEN_TREE_CLONE | _O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
+    if path == "":
+        flags |= AT_EMPTY_PATH
+    return _sys.syscall(_sys.SYS_OPEN_TREE, dir_fd, path, flags, path=path)
+
+
+def set_attributes(
+    mount_fd: int, add: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False
+) -> None:
+    """Changes attributes of the mount behind a descriptor (mount_setattr(2))."""
+    structure = b"".join(word.to_bytes(8, "little") for word in (add, clear, propagation, 0))
+    flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
+    _sys.syscall(_sys.SYS_MOUNT_SETATTR, mount_fd, "", flags, structure, len(structure))
+
+
+def attach(mount_fd: int, path: str, *, dir_fd: int = AT_FDCWD) -> None:
+    """Puts a detached mount at ``path`` and closes its descriptor."""
+    try:
+        _sys.syscall(_sys.SYS_MOVE_MOUNT, mount_fd, "", dir_fd, path, _MOVE_MOUNT_F_EMPTY_PATH, path=path)
+    finally:
+        os.close(mount_fd)
+
+
+def overlay(lower_dirs: list[str], upper: str, work: str) -> int:
+    """Makes an overlay of ``lower_dirs`` (top first) under ``upper``; returns its detached mount.
+
+    Each layer is set by itself (``lowerdir+``, Linux 6.5), so neither their number nor characters
+    such as ``:`` and ``,`` in their paths are limited by the one page of old mount options.
+    """
+    options: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower_dirs]
+    return new("overlay", [*options, ("upperdir", upper), ("workdir", work)], source="carob")
+
+
+def pivot_root(new_root: str) -> None:
+    """Makes ``new_root`` the root and lets go of the old one (pivot_root(2), stacked form)."""
+    os.chdir(new_root)
+    _sys.syscall(_sys.SYS_PIVOT_ROOT, ".", ".", path=new_root)
+    detach(".")
+    os.chdir("/")

@@ -1,0 +1,1 @@
+"""What is written for others, versioned: the launch plan, exit records. Pure."""
