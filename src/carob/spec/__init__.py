@@ -1,0 +1,1 @@
+"""Documents of the specifications, as values: appc, OCI, image references. Pure."""
