@@ -1,0 +1,99 @@
+"""Writing a log file, inside the pod's init: nothing is kept back, and no error gets out.
+
+What an app wrote is in the file when ``feed`` returns, one write(2) a call and never an fsync. An end
+without a newline is written at once as a ``P`` line, as conmon does and containerd does not: a prompt is
+seen as it appears, and nothing is lost with an init that is killed, because nothing pends in it. The
+price is that a line which came in several reads takes several lines of the log.
+
+A disk that is full, or broken, must stop neither init nor the app: what cannot be written is dropped and
+counted, and marked in the log as soon as something can be written again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from carob.logs.format import encode, encode_dropped, parse_line
+
+
+class LogWriter:
+    """Writes one app's log file. Not for several threads or several writers of one file.
+
+    ``fd`` is the file, open for appending (``O_APPEND``); the caller keeps it and closes it.
+    ``dropped_bytes`` counts the app's bytes that could not be written, ``last_errno`` is why (0: never).
+    """
+
+    __slots__ = ("_torn", "_unmarked", "dropped_bytes", "fd", "last_errno")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.dropped_bytes = 0
+        self.last_errno = 0
+        self._torn = b""  # the rest of a line whose beginning is in the file: at most one line
+        self._unmarked: dict[str, int] = {}  # bytes dropped since the last mark, by stream
+
+    def feed(self, stream: str, data: bytes) -> None:
+        """Appends what one read of the app's ``stdout`` or ``stderr`` gave. Raises nothing."""
+        if (self._torn or self._unmarked) and not self._settle():
+            self._drop(stream, len(data))
+            return
+        lines = encode(stream, data, time.time_ns())
+        written = self._write(lines)
+        if written == 0:
+            self._drop(stream, len(data))
+        elif written < len(lines):
+            self._tear(stream, lines, written)
+
+    def finish(self, stream: str) -> None:
+        """The stream has ended. Its bytes are in the file already; a loss not yet marked is marked now."""
+        if self._torn or stream in self._unmarked:
+            self._settle()
+
+    def _write(self, lines: bytes) -> int:
+        """Writes as much as can be written; the number of bytes that were."""
+        written = 0
+        try:
+            count = written = os.write(self.fd, lines)
+            while count and written < len(lines):  # a short count: the next attempt goes on, or says why not
+                count = os.write(self.fd, lines[written:])
+                written += count
+        except OSError as error:
+            self.last_errno = error.errno or 0
+        return written
+
+    def _tear(self, stream: str, lines: bytes, written: int) -> None:
+        """Keeps the rest of the line that was cut, and drops the lines after it."""
+        end = written
+        if lines[written - 1 : written] != b"\n":
+            end = lines.index(b"\n", written) + 1
+            self._torn = lines[written:end]
+        lost = 0
+        for line in lines[end:].split(b"\n")[:-1]:
+            parsed = parse_line(line)
+            if parsed is not None:
+                _, _, partial, data, _ = parsed
+                lost += len(data) + (not partial)
+        self._drop(stream, lost)
+
+    def _drop(self, stream: str, size_bytes: int) -> None:
+        if size_bytes:
+            self.dropped_bytes += size_bytes
+            self._unmarked[stream] = self._unmarked.get(stream, 0) + size_bytes
+
+    def _settle(self) -> bool:
+        """Ends the cut line and marks what was dropped; says whether the file can be written again."""
+        if self._torn:
+            self._torn = self._torn[self._write(self._torn) :]
+            if self._torn:
+                return False
+        for stream, size_bytes in list(self._unmarked.items()):
+            mark = encode_dropped(stream, size_bytes, time.time_ns())
+            written = self._write(mark)
+            if written == 0:
+                return False
+            del self._unmarked[stream]
+            self._torn = mark[written:]
+            if self._torn:
+                return False
+        return True
