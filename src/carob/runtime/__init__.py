@@ -1,0 +1,1 @@
+"""The OCI runtime: its configuration (pure), its command lines, and finding it."""

@@ -1,0 +1,57 @@
+"""The command lines of OCI runtimes, and what their failures mean.
+
+Lean, because the pod's init loads it. Both crun and runc take their global flags first; a failed
+create writes its cause to the file of ``--log`` and, without that, into the app's own output.
+"""
+
+from __future__ import annotations
+
+from carob.protocol.compact_json import loads
+
+STATE_DIR = "/run/runtime"
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+FAILED = 125
+
+
+def run(name: str, *, app: str, bundle: str, pid_file: str, log: str) -> list[str]:
+    """Creates and starts an app, detached: it outlives the runtime, as a child of init."""
+    options = ["run", "--detach", f"--pid-file={pid_file}", f"--bundle={bundle}", app]
+    return [*_global(name, log), *options]
+
+
+def execute(name: str, *, app: str, process: str, pid_file: str, log: str, console: str = "") -> list[str]:
+    """Starts one more process in a running app, described by an OCI process file."""
+    options = ["exec", "--detach", f"--process={process}", f"--pid-file={pid_file}"]
+    if console:
+        options.append(f"--console-socket={console}")
+    return [*_global(name, log), *options, app]
+
+
+def _global(name: str, log: str) -> list[str]:
+    flags = [name, f"--log={log}", "--log-format=json", f"--root={STATE_DIR}"]
+    if name == "crun":
+        flags.append("--cgroup-manager=cgroupfs")
+    return flags
+
+
+def failure(log_text: str) -> tuple[int, str]:
+    """What a runtime's log says of its failure: (exit code in the shell's sense, one line).
+
+    127: there is no such program; 126: it is there and cannot be run; 125: all else.
+    """
+    message = ""
+    for line in log_text.splitlines():
+        try:
+            entry = loads(line)
+            if entry.get("level", "error") in ("error", "fatal"):
+                message = entry.get("msg", "") or message
+        except (ValueError, AttributeError):
+            message = line or message
+    lowered = message.lower()
+    if "exec" in lowered:
+        if "not found" in lowered or "no such file" in lowered:
+            return NOT_FOUND, message
+        if "permission denied" in lowered or "exec format" in lowered or "is a directory" in lowered:
+            return NOT_EXECUTABLE, message
+    return FAILED, message or "the runtime said nothing"

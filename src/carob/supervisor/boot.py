@@ -1,0 +1,29 @@
+"""Where a supervisor begins: out of its caller's hands before anything else.
+
+Started as ``python -I -S -c "…; main()"`` in a session of its own, with the pod's supervisor log as standard
+output and error and the launch channel as descriptor 3. It forks once at once: the first process
+ends, the caller reaps it, and the monitor is nobody's child.
+"""
+
+from __future__ import annotations
+
+import os
+from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
+
+from carob.linux.syscall import close_range
+
+CHANNEL = 3
+
+
+def main() -> None:
+    """Becomes the monitor; never returns."""
+    signal(SIGINT, SIG_DFL)
+    close_range(CHANNEL + 1, 0xFFFFFFFF)
+    os.chdir("/")
+    os.umask(0o022)
+    caller = os.getppid()
+    if os.fork():
+        os._exit(0)
+    from carob.supervisor import monitor
+
+    monitor.main(CHANNEL, caller)

@@ -1,0 +1,100 @@
+"""Talking to a running pod's init through its control socket, from the caller's side."""
+
+from __future__ import annotations
+
+import os
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+
+from carob.errors import Conflict, Unavailable
+from carob.protocol import plan as plans
+from carob.supervisor import channel as channels
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+
+class Connection:
+    """An open control socket; use it in a ``with`` block."""
+
+    def __init__(self, pod_fd: int, uuid: str, timeout_s: float | None) -> None:
+        """Connects through the pod's directory, so the length of its path does not matter.
+
+        Raises ``Unavailable`` where no init listens (not up yet, or over).
+        """
+        self._uuid = uuid
+        self._socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
+        self._socket.settimeout(timeout_s)
+        try:
+            self._socket.connect(f"/proc/self/fd/{pod_fd}/{plans.CONTROL_SOCKET}")
+        except OSError as error:
+            self._socket.close()
+            raise Unavailable(f"pod {uuid} does not answer: {error.strerror or error}") from error
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connection; what was asked for goes on."""
+        self._socket.close()
+
+    def set_timeout(self, timeout_s: float | None) -> None:
+        """How long ``receive`` waits; ``None`` without end."""
+        self._socket.settimeout(timeout_s)
+
+    def fileno(self) -> int:
+        """The descriptor to poll for the next answer."""
+        return self._socket.fileno()
+
+    def send(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        """Sends a request; ``Unavailable`` where init is gone."""
+        try:
+            channels.send(self._socket, request, descriptors)
+        except OSError as error:
+            raise Unavailable(f"pod {self._uuid} does not answer: {error.strerror or error}") from error
+
+    def receive(self) -> tuple[dict[str, Any], list[int]]:
+        """The next answer and its descriptors.
+
+        Raises ``Conflict`` with init's reason for a refusal, ``Unavailable`` where init ended or is silent.
+        """
+        try:
+            answer, descriptors = channels.receive(self._socket)
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"pod {self._uuid} does not answer: {error}") from error
+        if answer is None:
+            raise Unavailable(f"pod {self._uuid} ended meanwhile")
+        if answer.get("event") == "refused":
+            raise Conflict(f"pod {self._uuid} refuses: {answer.get('message')}")
+        return answer, descriptors
+
+
+def ask(
+    pod_fd: int,
+    uuid: str,
+    request: dict[str, Any],
+    descriptors: tuple[int, ...] = (),
+    *,
+    timeout_s: float | None = 10.0,
+) -> dict[str, Any]:
+    """One request and its answer."""
+    with Connection(pod_fd, uuid, timeout_s) as connection:
+        connection.send(request, descriptors)
+        answer, received = connection.receive()
+        channels.close_all(received)
+        return answer
+
+
+def tie(pod_fd: int, uuid: str) -> None:
+    """Ties the pod's life to this process."""
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        ask(pod_fd, uuid, {"op": "tie"}, (pidfd,))
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,209 @@
+"""The monitor: the pod's keeper on the host's side.
+
+It takes the pod's lock and renames it to ``run/`` (that is the start), makes init, and waits. When
+init is gone, which is when its PID namespace is empty, it removes the cgroup and lets go of the
+lock (that is the end). It lives in the host's namespaces and owns nothing that needs it to die well.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal  # type: ignore[import-not-found]
+from _socket import socket
+from fcntl import LOCK_EX, LOCK_NB, flock
+
+from carob.linux import cgroup, namespaces
+from carob.linux.syscall import SYS_PIDFD_OPEN, rename_noreplace, syscall
+from carob.protocol import plan as plans
+from carob.supervisor import channel as channels
+from carob.supervisor import identity, init, removal
+from carob.supervisor.journal import note, note_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_LOCK_TRIES = 50
+_CGROUP_TRIES = 200
+
+
+class LostRace(Exception):
+    """Another process moved the pod first."""
+
+
+def main(channel_fd: int, caller: int) -> None:
+    """Runs one pod from ``prepared`` to the end; never returns.
+
+    Until it is told to go it ends with its caller, by the channel's end or by the caller's own (a
+    forked child of the caller may keep the channel open).
+    """
+    channel = socket(fileno=channel_fd)
+    os.set_inheritable(channel_fd, False)
+    cgroup.leave_to_root()
+    status = 1
+    try:
+        message, descriptors = _first_message(channel, caller)
+        if message is None or message.get("op") != "go":
+            os._exit(0)
+        status = _keep(channel, message, descriptors)
+    except LostRace:
+        _tell(channel, {"event": "lost"})
+    except BaseException as error:  # noqa: BLE001 - it ends, and says why
+        note_failure("monitor", error)
+        _tell(channel, {"event": "failed", "message": f"{type(error).__name__}: {error}"})
+    finally:
+        os._exit(status)
+
+
+def _first_message(channel: socket, caller: int) -> tuple[dict[str, Any] | None, list[int]]:
+    poll = select.poll()
+    poll.register(channel.fileno(), select.POLLIN)
+    pidfd = syscall(SYS_PIDFD_OPEN, caller, 0)
+    try:
+        poll.register(pidfd, select.POLLIN)
+        ready = [descriptor for descriptor, _ in poll.poll()]
+    finally:
+        os.close(pidfd)
+    if channel.fileno() not in ready:
+        return None, []
+    return channels.receive(channel)
+
+
+def _tell(channel: socket, message: dict[str, Any]) -> None:
+    try:
+        channels.send(channel, message)
+    except OSError:
+        return
+
+
+def _keep(channel: socket, message: dict[str, Any], descriptors: list[int]) -> int:
+    target = message["target"]
+    remover = removal.command(target)
+    pod = _take(message["source"], target)
+    _write(pod, "ppid", str(os.getpid()))
+    plan = _read_plan(pod)
+    hierarchies = cgroup.create(plan["cgroup"])
+    wakeup = _catch_signals()
+    ours, theirs = channels.pair()
+    flags = (
+        namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
+    )
+    if plan["network"] != "host":
+        flags |= namespaces.CLONE_NEWNET
+    pid, pidfd = namespaces.fork_into(flags)
+    if pid == 0:
+        ours.close()
+        os.close(wakeup)
+        init.main(pod, plan, channel, theirs, hierarchies, target, descriptors)
+    theirs.close()
+    channels.close_all(descriptors)
+    _write(pod, "pid", str(pid))
+    identity.write(pod, init=pid, monitor=os.getpid())
+    ours.send(b"proceed")
+    channel.close()
+    remove = _wait(pidfd, ours, wakeup)
+    _end(pod, plan, pid)
+    if remove:
+        removal.become_remover(pod, remover)
+    return 0
+
+
+def _take(source: str, target: str) -> int:
+    """Locks the prepared pod and renames it to run; returns the descriptor that holds the lock.
+
+    A probe of another process holds a shared lock for an instant, so a refused lock is tried again
+    for as long as the pod is still there.
+    """
+    for attempt in range(_LOCK_TRIES):
+        try:
+            pod = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise LostRace from None
+        try:
+            flock(pod, LOCK_EX | LOCK_NB)
+            rename_noreplace(source, target)
+        except BlockingIOError:
+            os.close(pod)
+            time.sleep(0.0002 * (attempt + 1))
+        except FileNotFoundError:
+            os.close(pod)
+            raise LostRace from None
+        else:
+            _sync_directory(os.path.dirname(target))
+            return pod
+    raise LostRace
+
+
+def _sync_directory(path: str) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _write(pod: int, name: str, text: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640, dir_fd=pod)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _read_plan(pod: int) -> dict[str, Any]:
+    descriptor = os.open(plans.PLAN, os.O_RDONLY | os.O_CLOEXEC, dir_fd=pod)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return plans.read(file.read())
+
+
+def _catch_signals() -> int:
+    """SIGTERM becomes a byte to poll for (a unit being stopped); what a terminal sends is ignored."""
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal(SIGTERM, lambda *_: None)
+    signal(SIGINT, SIG_IGN)
+    signal(SIGHUP, SIG_IGN)
+    return reading
+
+
+def _wait(pidfd: int, link: socket, wakeup: int) -> bool:
+    """Waits for init's end; True where init said that the pod is to be removed then."""
+    poll = select.poll()
+    for descriptor in (pidfd, wakeup, link.fileno()):
+        poll.register(descriptor, select.POLLIN)
+    remove = False
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if link.fileno() in ready:
+            word = link.recv(16)
+            remove = remove or word == b"remove"
+            if not word:
+                poll.unregister(link.fileno())
+        if wakeup in ready:
+            os.read(wakeup, 64)
+            _ask_to_stop(link)
+        if pidfd in ready and link.fileno() not in ready:
+            return remove
+
+
+def _ask_to_stop(link: socket) -> None:
+    try:
+        link.send(b"stop")
+    except OSError:
+        return
+
+
+def _end(pod: int, plan: dict[str, Any], pid: int) -> None:
+    _, status = os.waitpid(pid, 0)
+    try:
+        identity.write_end_if_missing(pod, status)
+    except OSError as error:
+        note_failure("writing the pod's end", error)
+    for attempt in range(_CGROUP_TRIES):
+        busy = cgroup.remove(plan["cgroup"])
+        if not busy:
+            return
+        time.sleep(0.0005 if attempt < 20 else 0.01)
+    note(f"these cgroups are still in use: {', '.join(busy)}")
