@@ -1,0 +1,125 @@
+"""The appc documents of a pod made from OCI images: what rkt's tools read of it. Pure.
+
+They are written as plain values: every name in them was checked before. ``carob/`` annotations keep
+what appc has no word for.
+"""
+
+from __future__ import annotations
+
+from _hashlib import openssl_sha512
+
+from carob.protocol.compact_json import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from carob.engine.request import Mount
+    from carob.runtime.bundle import Process
+
+AC_VERSION = "0.8.11"
+IMAGE_DIGEST = "carob/image-digest"
+IMAGE_REFERENCE = "carob/image-reference"
+POD_NAME = "carob/name"
+NETWORK = "carob/network"
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._~/")
+
+
+def image_hash(image_id: str) -> str:
+    """An appc image id for an OCI image: appc knows SHA-512 only, so the digest is hashed once more."""
+    return "sha512-" + openssl_sha512(image_id.encode()).hexdigest()[:64]
+
+
+def identifier(name: str) -> str:
+    """An image's name as an AC Identifier (appc, types.md)."""
+    mapped = "".join([letter if letter in _LETTERS else "-" for letter in name.lower().partition("@")[0]])
+    return mapped.strip("-._~/") or "image"
+
+
+def _app(process: Process, mounts: Sequence[Mount]) -> dict[str, Any]:
+    app: dict[str, Any] = {
+        "exec": list(process.args),
+        "user": str(process.uid),
+        "group": str(process.gid),
+        "workingDirectory": process.cwd,
+        "environment": [
+            {"name": name, "value": value}
+            for name, _, value in (entry.partition("=") for entry in process.env)
+        ],
+    }
+    if process.groups:
+        app["supplementaryGIDs"] = list(process.groups)
+    if mounts:
+        app["mountPoints"] = [
+            {"name": f"mount-{number}", "path": mount.target, "readOnly": mount.read_only}
+            for number, mount in enumerate(mounts)
+        ]
+    return app
+
+
+def image_manifest(name: str, image: Mapping[str, Any], process: Process) -> bytes:
+    """``appsinfo/<app>/manifest``: the image's manifest in appc's terms."""
+    labels = [
+        {"name": key, "value": str(image[source])} for key, source in (("os", "os"), ("arch", "architecture"))
+    ]
+    document = {
+        "acKind": "ImageManifest",
+        "acVersion": AC_VERSION,
+        "name": identifier(name),
+        "labels": labels,
+        "app": _app(process, ()),
+    }
+    return _json(document)
+
+
+def runtime_app(
+    name: str, image_name: str, image_id: str, process: Process, mounts: Sequence[Mount]
+) -> dict[str, Any]:
+    """One entry of the pod manifest's ``apps``."""
+    return {
+        "name": name,
+        "image": {"name": identifier(image_name), "id": image_hash(image_id)},
+        "app": _app(process, mounts),
+        "mounts": [
+            {"volume": f"{name}-mount-{number}", "path": mount.target} for number, mount in enumerate(mounts)
+        ],
+        "annotations": [
+            {"name": IMAGE_DIGEST, "value": image_id},
+            {"name": IMAGE_REFERENCE, "value": image_name},
+        ],
+    }
+
+
+def volumes(name: str, mounts: Sequence[Mount]) -> list[dict[str, Any]]:
+    """The pod manifest's ``volumes`` of one app."""
+    return [
+        {
+            "name": f"{name}-mount-{number}",
+            "kind": "host",
+            "source": mount.source,
+            "readOnly": mount.read_only,
+            "recursive": mount.recursive,
+        }
+        for number, mount in enumerate(mounts)
+    ]
+
+
+def pod_manifest(
+    apps: Sequence[dict[str, Any]], volumes: Sequence[dict[str, Any]], annotations: Mapping[str, str]
+) -> bytes:
+    """The file ``pod``."""
+    document = {
+        "acVersion": AC_VERSION,
+        "acKind": "PodManifest",
+        "apps": list(apps),
+        "volumes": list(volumes),
+        "isolators": [],
+        "annotations": [{"name": name, "value": value} for name, value in annotations.items()],
+        "ports": [],
+    }
+    return _json(document)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return dumps(document).encode()

@@ -1,0 +1,221 @@
+"""One more process in a running app, with the manners of ``subprocess``.
+
+Init starts it, so it ends with the pod. Only pipes made here, or the pod's side of a terminal made for
+the call, go into the pod; what the caller has itself is relayed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from carob.engine.ends import from_record, shell_code
+from carob.errors import CommandFailed, InvalidInput, TimedOut
+from carob.supervisor.client import Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Any
+
+    from carob.engine.ends import AppEnd
+    from carob.pod import Pod
+
+_CHUNK_BYTES = 65536
+_ANSWER_TIMEOUT_S = 30.0
+
+
+class Completed:
+    """How an execution ended: ``args``, ``end``, ``returncode`` as a shell tells it, and what was captured."""
+
+    __slots__ = ("args", "end", "returncode", "stderr", "stdout")
+
+    def __init__(self, args: tuple[str, ...], end: AppEnd, stdout: Any, stderr: Any) -> None:
+        self.args = args
+        self.end = end
+        self.returncode = shell_code(end)
+        self.stdout = stdout
+        self.stderr = stderr
+
+    def __repr__(self) -> str:
+        return f"Completed(args={list(self.args)!r}, returncode={self.returncode})"
+
+    def check_returncode(self) -> None:
+        """Raises ``CommandFailed`` unless the process ended with 0."""
+        if self.returncode != 0:
+            said = (
+                self.stderr
+                if isinstance(self.stderr, str)
+                else (self.stderr or b"").decode("utf-8", "replace")
+            )
+            raise CommandFailed(
+                f"{self.args[0]} ended with status {self.returncode}",
+                argv=self.args,
+                status=self.returncode,
+                stderr=said[-2000:],
+            )
+
+
+class Execution:
+    """A process that was started. ``stdin``, ``stdout`` and ``stderr`` are descriptors on the caller's side.
+
+    With a terminal there is one for all: ``stdin`` and ``stdout`` are the same, ``stderr`` is -1.
+    Close it, or use a ``with`` block; closing leaves the process alone, but for the end of its streams.
+    """
+
+    def __init__(self, connection: Connection, args: tuple[str, ...], streams: tuple[int, int, int]) -> None:
+        self.args = args
+        self.stdin, self.stdout, self.stderr = streams
+        self._connection = connection
+        self._end: AppEnd | None = None
+
+    def __enter__(self) -> Execution:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def fileno(self) -> int:
+        """Readable when the process has ended: ``wait`` then returns at once."""
+        return self._connection.fileno()
+
+    def wait(self) -> AppEnd:
+        """The end of the process; ``Unavailable`` where the pod ended before that could be told."""
+        if self._end is None:
+            answer, _ = self._connection.receive()
+            self._end = from_record(answer)
+        return self._end
+
+    def close_stdin(self) -> None:
+        """Ends the process's input."""
+        if self.stdin >= 0 and self.stdin != self.stdout:
+            os.close(self.stdin)
+        self.stdin = -1
+
+    def close(self) -> None:
+        """Lets go of the streams and the connection."""
+        for descriptor in {self.stdin, self.stdout, self.stderr} - {-1}:
+            os.close(descriptor)
+        self.stdin = self.stdout = self.stderr = -1
+        self._connection.close()
+
+    def communicate(self, data: bytes = b"", *, timeout_s: float | None = None) -> tuple[bytes, bytes]:
+        """Feeds ``data``, ends the input, and returns all output once the process has ended."""
+        from carob.engine.keeper import Deadline
+
+        deadline = Deadline(timeout_s)
+        output: dict[int, list[bytes]] = {self.stdout: [], self.stderr: []}
+        stdout, stderr = self.stdout, self.stderr
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        for descriptor in output:
+            os.set_blocking(descriptor, False)
+            poll.register(descriptor, select.POLLIN)
+        rest = memoryview(data)
+        if rest:
+            os.set_blocking(self.stdin, False)
+            poll.register(self.stdin, select.POLLOUT)
+        else:
+            self.close_stdin()
+        while self._end is None:
+            left = deadline.left_s()
+            ready = poll.poll(None if left is None else int(left * 1000) + 1)
+            if not ready:
+                raise TimedOut(f"{self.args[0]} did not end within {timeout_s} s")
+            for descriptor, _ in ready:
+                if descriptor == self.fileno():
+                    self.wait()
+                elif descriptor == self.stdin and descriptor not in output:
+                    rest = self._feed(rest, poll)
+                elif not _read_into(descriptor, output[descriptor]):
+                    poll.unregister(descriptor)
+        for descriptor, parts in output.items():
+            while _read_into(descriptor, parts) and select.select([descriptor], [], [], 0)[0]:
+                continue
+        return b"".join(output[stdout]), b"".join(output[stderr])
+
+    def _feed(self, rest: memoryview, poll: Any) -> memoryview:
+        try:
+            rest = rest[os.write(self.stdin, rest[:_CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return rest
+        except BrokenPipeError:
+            rest = rest[:0]
+        if not rest:
+            poll.unregister(self.stdin)
+            self.close_stdin()
+        return rest
+
+
+def _read_into(descriptor: int, parts: list[bytes]) -> bool:
+    """Takes what is there; False at the end of the stream."""
+    try:
+        data = os.read(descriptor, _CHUNK_BYTES)
+    except BlockingIOError:
+        return True
+    parts.append(data)
+    return bool(data)
+
+
+def start(
+    pod: Pod,
+    app: str,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    user: tuple[int, int] | None = None,
+    tty: bool = False,
+) -> Execution:
+    """Starts ``argv`` in a running app; returns when it runs.
+
+    Raises ``CommandFailed`` (status 127: no such program, 126: not executable, 125: else), ``Conflict``
+    where init refuses, ``Unavailable`` where the pod does not run.
+    """
+    args = tuple(argv)
+    if not args or isinstance(argv, str):
+        raise InvalidInput("an exec needs a sequence of words")
+    request: dict[str, Any] = {
+        "op": "exec",
+        "app": app,
+        "argv": list(args),
+        "env": [f"{key}={value}" for key, value in (env or {}).items()],
+        "cwd": cwd,
+        "user": None if user is None else {"uid": user[0], "gid": user[1]},
+        "tty": tty,
+    }
+    connection = Connection(pod.fd(), str(pod.uuid), _ANSWER_TIMEOUT_S)
+    theirs: tuple[int, ...] = ()
+    ours = (-1, -1, -1)
+    try:
+        if not tty:
+            pairs = [os.pipe() for _ in range(3)]
+            theirs = (pairs[0][0], pairs[1][1], pairs[2][1])
+            ours = (pairs[0][1], pairs[1][0], pairs[2][0])
+        connection.send(request, theirs)
+        _close(theirs)
+        theirs = ()
+        answer, received = connection.receive()
+        if answer.get("event") != "started":
+            raise CommandFailed(
+                f"{args[0]} could not be started in app {app}: {answer.get('message')}",
+                argv=args,
+                status=int(answer.get("code", 125)),
+            )
+        if tty:
+            ours = (received[0], received[0], -1)
+        connection.set_timeout(None)
+        return Execution(connection, args, ours)
+    except BaseException:
+        _close(theirs + ours)
+        connection.close()
+        raise
+
+
+def _close(descriptors: tuple[int, ...]) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)

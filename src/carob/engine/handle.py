@@ -1,0 +1,217 @@
+"""A pod in the caller's hand."""
+
+from __future__ import annotations
+
+from carob.engine import execution, output, start, status, stop, tombstone
+from carob.engine.ends import Unknown, from_view
+from carob.errors import InvalidInput, NotFound, Unavailable
+from carob.pod import State
+from carob.pod import open_pod as open_directory
+from carob.supervisor import client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any
+
+    from carob.engine.ends import AppEnd
+    from carob.engine.start import Supervision
+    from carob.logs.entry import LogEntry
+    from carob.pod import Pod
+
+
+class PodEnd:
+    """How a pod ended: ``apps`` maps each app's name to its end; ``outcome`` and ``reason`` as in
+    ``PodStatus``.
+    """
+
+    __slots__ = ("apps", "outcome", "reason", "state")
+
+    def __init__(self, state: State, apps: Mapping[str, AppEnd], outcome: str, reason: str) -> None:
+        self.state = state
+        self.apps = dict(apps)
+        self.outcome = outcome
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"PodEnd(apps={self.apps!r}, outcome={self.outcome!r})"
+
+
+class PodHandle:
+    """A pod by its ``uuid``. It holds nothing open, so it may be kept, shared by threads, and pickled.
+
+    In a ``with`` block the pod's life is tied to this process: it is stopped and removed at the end of the
+    block, and also if the process dies in it.
+    """
+
+    def __init__(self, data_dir: str, uuid: str, supervision: Supervision) -> None:
+        self.uuid = uuid
+        self._data_dir = data_dir
+        self._supervision = supervision
+
+    def __repr__(self) -> str:
+        return f"<PodHandle {self.uuid}>"
+
+    def __enter__(self) -> PodHandle:
+        with self._open() as pod:
+            if pod.state() is State.RUNNING:
+                self._tie(pod)
+        return self
+
+    def _tie(self, pod: Pod) -> None:
+        try:
+            client.tie(pod.fd(), self.uuid)
+        except Unavailable:
+            return  # it has ended meanwhile: there is no life left to tie
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove(force=True)
+
+    def _open(self) -> Pod:
+        return open_directory(self._data_dir, self.uuid)
+
+    # Its life
+
+    def run(self, *, tied: bool = False, timeout_s: float | None = None) -> None:
+        """Runs a prepared pod; see ``Engine.run``. ``LostRace`` where another process was quicker."""
+        with self._open() as pod:
+            start.run_prepared(self._data_dir, pod, self._supervision, tied=tied, timeout_s=timeout_s)
+
+    def wait(self, *, timeout_s: float | None = None) -> PodEnd:
+        """Waits until the pod has ended and nothing of it runs; returns how. Raises ``TimedOut``."""
+        try:
+            with self._open() as pod:
+                state = stop.wait_over(pod, timeout_s=timeout_s)
+                if state is not State.GONE:
+                    return _end(status.read(pod))
+        except NotFound:
+            pass
+        return self._buried()
+
+    def wait_ready(self, *, timeout_s: float | None = None) -> None:
+        """Waits until all apps have been started. Raises ``TimedOut``, ``Conflict`` where that cannot be any
+        more.
+        """
+        with self._open() as pod:
+            pod.wait_ready(timeout_s=timeout_s)
+
+    def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
+        """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over."""
+        with self._open() as pod:
+            stop.stop(pod, grace_s=grace_s, timeout_s=timeout_s)
+
+    def kill(self) -> None:
+        """Ends the pod at once and returns when it is over."""
+        with self._open() as pod:
+            stop.kill(pod)
+
+    def signal(self, number: int, *, app: str | None = None) -> None:
+        """Sends a signal to the first process of an app, or of the only one."""
+        with self._open() as pod:
+            request = {"op": "signal", "app": self._app(pod, app), "signal": number}
+            client.ask(pod.fd(), self.uuid, request)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
+        try:
+            with self._open() as pod:
+                stop.remove(pod, self._data_dir, force=force)
+        except NotFound:
+            return
+
+    # What is known of it
+
+    def status(self) -> status.PodStatus:
+        """The pod as it is now; ``NotFound`` once it is gone."""
+        with self._open() as pod:
+            return status.read(pod)
+
+    def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> output.Logs:
+        """What an app, or the only one, wrote."""
+        pod = self._open()
+        return output.Logs(pod, self._app(pod, app), tail=tail, since_ns=since_ns)
+
+    def follow_logs(
+        self, *apps: str, tail: int | None = None, since_ns: int = 0
+    ) -> Iterator[tuple[str, LogEntry]]:
+        """(app, entry) as these apps, by default all, write; ends with the pod."""
+        with self._open() as pod:
+            names = apps or tuple(str(one["name"]) for one in status.manifest_summary(pod)[1])
+            yield from output.follow(pod, names, tail=tail, since_ns=since_ns)
+
+    def manifest(self) -> bytes:
+        """The pod manifest, as it is on disk."""
+        with self._open() as pod:
+            return pod.pod_manifest()[0]
+
+    # More processes
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        app: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: tuple[int, int] | None = None,
+        tty: bool = False,
+    ) -> execution.Execution:
+        """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
+        with self._open() as pod:
+            return execution.start(pod, self._app(pod, app), argv, env=env, cwd=cwd, user=user, tty=tty)
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        app: str | None = None,
+        input: bytes | str | None = None,  # noqa: A002 - subprocess's word
+        text: bool = False,
+        check: bool = False,
+        timeout_s: float | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: tuple[int, int] | None = None,
+    ) -> execution.Completed:
+        """Runs ``argv`` in an app to its end, as ``subprocess.run(..., capture_output=True)`` does.
+
+        Raises ``CommandFailed`` where it cannot be started (and, with ``check``, where it fails), and
+        ``TimedOut``; the process is then left running.
+        """
+        data = input.encode() if isinstance(input, str) else input or b""
+        with self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
+            out, err = running.communicate(data, timeout_s=timeout_s)
+            end = running.wait()
+        captured: tuple[Any, Any] = (out, err)
+        if text:
+            captured = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        completed = execution.Completed(tuple(argv), end, *captured)
+        if check:
+            completed.check_returncode()
+        return completed
+
+    def _app(self, pod: Pod, app: str | None) -> str:
+        _, entries = status.manifest_summary(pod)
+        names = [str(entry["name"]) for entry in entries]
+        if app is None and len(names) == 1:
+            return names[0]
+        if app is None:
+            raise InvalidInput(f"pod {self.uuid} has several apps", hint=f"say which: {', '.join(names)}")
+        if app not in names:
+            raise NotFound(f"pod {self.uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
+        return app
+
+    def _buried(self) -> PodEnd:
+        record = tombstone.read(self._data_dir, self.uuid)
+        if record is None:
+            raise NotFound(f"pod {self.uuid} is gone, and so is the record of its end")
+        apps = {str(app["name"]): from_view(app.get("end")) for app in record.get("apps") or ()}
+        return PodEnd(State.GONE, apps, str(record.get("outcome", "")), str(record.get("reason", "")))
+
+
+def _end(read: status.PodStatus) -> PodEnd:
+    apps = {app.name: app.end or Unknown("the app was never started") for app in read.apps}
+    return PodEnd(read.state, apps, read.outcome, read.reason)

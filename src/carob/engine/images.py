@@ -1,0 +1,79 @@
+"""The images of a data directory."""
+
+from __future__ import annotations
+
+import os
+
+from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.image.gc import Collected
+    from carob.image.resolved import ImageSummary, ResolvedImage
+
+
+class Images:
+    """The local image store: an OCI image layout that other tools can read. Shared by threads freely."""
+
+    def __init__(self, data_dir: str) -> None:
+        self._data_dir = data_dir
+
+    def import_path(self, path: str | os.PathLike[str], *, name: str) -> ResolvedImage:
+        """Takes in a root file system (directory or tar archive) or an OCI image layout, under ``name``.
+
+        Raises ``InvalidInput`` for a name or a file that is none, ``CorruptData`` for a damaged one.
+        """
+        from carob.image.store import Store
+
+        return Store(self._data_dir).import_path(os.fspath(path), name=name)
+
+    def resolve(self, name: str) -> ResolvedImage:
+        """The image of this name or id; ``NotFound`` with a hint where there is none."""
+        from carob.image.store import Store
+
+        return Store(self._data_dir).resolve(name)
+
+    def list(self) -> list[ImageSummary]:
+        """All images."""
+        from carob.image.store import Store
+
+        return Store(self._data_dir).list()
+
+    def remove(self, name_or_id: str) -> None:
+        """Takes a name away, or an image with all its names. ``Conflict`` where a pod uses what would go."""
+        from carob.image.store import Store
+
+        Store(self._data_dir).remove(name_or_id, in_use=in_use(self._data_dir))
+
+    def gc(self) -> Collected:
+        """Deletes the blobs and layers that no name and no pod uses any more."""
+        from carob.image.gc import gc
+
+        return gc(self._data_dir, in_use=lambda: in_use(self._data_dir))
+
+
+def in_use(data_dir: str) -> set[str]:
+    """The image ids and chain ids that the pods of a data directory have written down."""
+    from carob.engine.documents import IMAGE_DIGEST
+    from carob.engine.status import annotation, manifest_summary
+
+    used: set[str] = set()
+    for pod in pods(data_dir, INCLUDE_ALL_DIRS):
+        if isinstance(pod, BrokenPod):
+            continue
+        for app in manifest_summary(pod)[1]:
+            used.add(annotation(app, IMAGE_DIGEST))
+        used.update(_trees(pod))
+    return used - {""}
+
+
+def _trees(pod: object) -> list[str]:
+    """The tree ids, as chain ids, that a pod's app directories name."""
+    from carob.errors import CarobError
+    from carob.pod import Pod
+
+    assert isinstance(pod, Pod)
+    try:
+        return [tree.replace("-", ":", 1) for tree in pod.get_apps_tree_store_ids()]
+    except CarobError:
+        return []

@@ -1,0 +1,127 @@
+"""Who keeps a pod, as its directory says, and whether they are still there.
+
+A pod is over when its lock is free **and** its init is gone: the kernel lets go of a dying init's lock
+some milliseconds before the last process of its namespace is dead.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from time import monotonic
+
+from carob.errors import TimedOut
+from carob.linux.files import read_file
+from carob.linux.pidfd import open_pidfd
+from carob.protocol import plan as plans
+from carob.protocol.compact_json import loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from carob.pod import Pod
+
+
+class Keeper:
+    """One of the two: ``pid`` in the host's namespace, and when it started (clock ticks since boot)."""
+
+    __slots__ = ("pid", "start_ticks")
+
+    def __init__(self, pid: int, start_ticks: int) -> None:
+        self.pid = pid
+        self.start_ticks = start_ticks
+
+    def open(self) -> int | None:
+        """A pidfd of the very process that was written down; ``None`` where it is gone."""
+        pidfd = open_pidfd(self.pid)
+        if pidfd is None:
+            return None
+        if _start_ticks(self.pid) != self.start_ticks:
+            os.close(pidfd)
+            return None
+        return pidfd
+
+    def is_alive(self) -> bool:
+        """Whether the process is there and has not ended."""
+        return _state_letter(self.pid) not in ("", "Z", "X") and _start_ticks(self.pid) == self.start_ticks
+
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped it (SIGSTOP, or a debugger): it then answers nobody."""
+        return _state_letter(self.pid) in ("T", "t") and _start_ticks(self.pid) == self.start_ticks
+
+
+def keepers(pod: Pod) -> tuple[Keeper | None, Keeper | None]:
+    """(init, monitor) as ``carob/supervisor.json`` says; (None, None) where they cannot be alive.
+
+    That is: no such file, one that cannot be read, or one of another boot.
+    """
+    try:
+        document = loads(read_file(plans.IDENTITY, dir_fd=pod.fd()))
+        if document["boot_id"] != _boot_id():
+            return None, None
+        return _keeper(document["init"]), _keeper(document["monitor"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+
+def _keeper(document: dict[str, Any]) -> Keeper:
+    return Keeper(int(document["pid"]), int(document["start_ticks"]))
+
+
+def _boot_id() -> str:
+    return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    try:
+        return read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except OSError:
+        return []
+
+
+def _start_ticks(pid: int) -> int | None:
+    fields = _stat_fields(pid)
+    return int(fields[19]) if len(fields) > 19 else None
+
+
+def _state_letter(pid: int) -> str:
+    fields = _stat_fields(pid)
+    return fields[0].decode() if fields else ""
+
+
+def init_is_alive(pod: Pod) -> bool:
+    """Whether anything of the pod may still run, whatever its lock says."""
+    init, _ = keepers(pod)
+    return init is not None and init.is_alive()
+
+
+def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
+    """Returns when the pod's PID namespace is empty; ``TimedOut`` where it does not become so."""
+    init, _ = keepers(pod)
+    pidfd = init.open() if init is not None else None
+    if pidfd is None:
+        return
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(None if timeout_s is None else max(0, int(timeout_s * 1000))):
+            raise TimedOut(
+                f"pod {pod.uuid}: its processes are still there after {timeout_s} s",
+                hint="a process in uninterruptible sleep cannot be killed before what it waits for is over",
+            )
+    finally:
+        os.close(pidfd)
+
+
+class Deadline:
+    """A moment up to which a caller waits; ``None`` waits without end."""
+
+    __slots__ = ("_at",)
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._at = None if timeout_s is None else monotonic() + timeout_s
+
+    def left_s(self) -> float | None:
+        """The seconds left, never negative; ``None`` where there is no end."""
+        return None if self._at is None else max(0.0, self._at - monotonic())

@@ -1,0 +1,151 @@
+"""From an app and its image to the process that will run: pure but for one look into the image's files."""
+
+from __future__ import annotations
+
+import os
+
+from carob.errors import InvalidInput
+from carob.runtime.bundle import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from carob.engine.request import App
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SIGNALS = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14,
+    "TERM": 15, "CONT": 18, "STOP": 19, "TSTP": 20, "WINCH": 28, "PWR": 30,
+}  # fmt: skip
+_ACCOUNT_FILE_LIMIT = 1 << 20
+
+
+def arguments(app: App, image: Mapping[str, Any]) -> list[str]:
+    """The command: the image's entry point (or ``exec``) and its default arguments (or ``args``).
+
+    As in OCI images, a replaced entry point drops the image's default arguments.
+    """
+    config = image.get("config") or {}
+    if app.exec is not None:
+        return [app.exec, *app.args]
+    entrypoint = list(config.get("Entrypoint") or ())
+    words = entrypoint + list(app.args or config.get("Cmd") or ())
+    if not words:
+        raise InvalidInput(
+            f"image {app.image} says nothing about what to run",
+            hint=f"say it: carob run {app.image} -- COMMAND",
+        )
+    return words
+
+
+def stop_signal(image: Mapping[str, Any]) -> int:
+    """The signal that asks the app to end: the image's ``StopSignal``, SIGTERM by default."""
+    said = str((image.get("config") or {}).get("StopSignal") or "TERM").upper()
+    if said.isdigit() and 0 < int(said) <= 64:
+        return int(said)
+    name = said.removeprefix("SIG")
+    if name.startswith("RTMIN"):
+        offset = name.removeprefix("RTMIN").removeprefix("+")
+        return 34 + (int(offset) if offset.isdigit() else 0)
+    return SIGNALS.get(name, 15)
+
+
+def process(app: App, image: Mapping[str, Any], lower_dirs: Sequence[str], hostname: str) -> Process:
+    """The process of an app, its user looked up in the image's own files."""
+    config = image.get("config") or {}
+    wanted = app.user if app.user is not None else str(config.get("User") or "")
+    account = Accounts(lower_dirs).find(wanted, image=app.image)
+    environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
+    environment.setdefault("PATH", DEFAULT_PATH)
+    environment.setdefault("HOME", account.home)
+    environment.setdefault("HOSTNAME", hostname)
+    environment.update(app.env)
+    return Process(
+        args=arguments(app, image),
+        env=[f"{key}={value}" for key, value in environment.items()],
+        cwd=app.workdir or config.get("WorkingDir") or "/",
+        uid=account.uid,
+        gid=account.gid,
+        groups=account.groups,
+    )
+
+
+class Account:
+    """Numeric ids and the home directory of a user of an image."""
+
+    __slots__ = ("gid", "groups", "home", "uid")
+
+    def __init__(self, uid: int, gid: int, home: str, groups: tuple[int, ...]) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.home = home
+        self.groups = groups
+
+
+class Accounts:
+    """The users and groups of an image, read from its layers without following any link."""
+
+    def __init__(self, lower_dirs: Sequence[str]) -> None:
+        self._lower_dirs = lower_dirs
+
+    def find(self, wanted: str, *, image: str) -> Account:
+        """The account for ``user[:group]``, names or numbers; ``""`` is root.
+
+        Raises ``InvalidInput`` for a name that the image does not have.
+        """
+        user, _, group = wanted.partition(":")
+        uid, gid, home, name = self._user(user or "0", image)
+        if group:
+            return Account(uid, self._group(group, image), home, ())
+        return Account(uid, gid, home, self._supplementary(name, gid))
+
+    def _user(self, user: str, image: str) -> tuple[int, int, str, str]:
+        for fields in self._lines("etc/passwd", 7):
+            if user in (fields[0], fields[2]) and fields[2].isdigit() and fields[3].isdigit():
+                return int(fields[2]), int(fields[3]), fields[5] or "/", fields[0]
+        if not user.isdigit():
+            raise InvalidInput(f"image {image} has no user {user!r}", hint="give a number: --user=UID:GID")
+        return int(user), 0, "/root" if user == "0" else "/", ""
+
+    def _group(self, group: str, image: str) -> int:
+        for fields in self._lines("etc/group", 4):
+            if group in (fields[0], fields[2]) and fields[2].isdigit():
+                return int(fields[2])
+        if not group.isdigit():
+            raise InvalidInput(f"image {image} has no group {group!r}", hint="give a number: --user=UID:GID")
+        return int(group)
+
+    def _supplementary(self, name: str, primary: int) -> tuple[int, ...]:
+        if not name:
+            return ()
+        found = [
+            int(fields[2])
+            for fields in self._lines("etc/group", 4)
+            if name in fields[3].split(",") and fields[2].isdigit()
+        ]
+        return tuple(sorted(set(found) - {primary}))
+
+    def _lines(self, name: str, count: int) -> list[list[str]]:
+        return [fields for line in self._text(name).splitlines() if len(fields := line.split(":")) == count]
+
+    def _text(self, name: str) -> str:
+        """The file in the topmost layer that has it; what is not a plain file there counts as empty."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        for layer in self._lower_dirs:
+            directory = os.path.join(layer, os.path.dirname(name))
+            if os.path.islink(directory):
+                return ""
+            try:
+                descriptor = os.open(os.path.join(layer, name), flags)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return ""
+            with os.fdopen(descriptor, "rb") as file:
+                try:
+                    return file.read(_ACCOUNT_FILE_LIMIT).decode("utf-8", "replace")
+                except OSError:
+                    return ""
+        return ""

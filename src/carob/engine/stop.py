@@ -1,0 +1,127 @@
+"""Ending pods, waiting for their provable end, and taking them away."""
+
+from __future__ import annotations
+
+import os
+
+from carob.engine import tombstone
+from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
+from carob.errors import Conflict, TimedOut, Unavailable
+from carob.linux import cgroup
+from carob.linux.files import read_file
+from carob.linux.pidfd import send_signal
+from carob.pod import State
+from carob.protocol import plan as plans
+from carob.supervisor import client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.pod import Pod
+
+_SIGKILL = 9
+_AFTER_GRACE_S = 5.0
+_AFTER_KILL_S = 10.0
+
+
+def wait_over(pod: Pod, *, timeout_s: float | None) -> State:
+    """Waits until the pod has ended and nothing of it is left running; returns its state."""
+    deadline = Deadline(timeout_s)
+    state = pod.wait_finished(timeout_s=timeout_s)
+    if state is not State.GONE:
+        wait_init_gone(pod, timeout_s=deadline.left_s())
+    return state
+
+
+def stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> None:
+    """Asks the apps to end and returns when the pod's end is provable; an ended pod is fine.
+
+    After the grace init sends SIGKILL. Where init does not answer it is killed itself. Raises ``Conflict``
+    for a pod that does not run yet, ``TimedOut`` where processes cannot be killed.
+    """
+    if not _has_run(pod):
+        return
+    try:
+        client.ask(pod.fd(), str(pod.uuid), {"op": "stop", "grace_s": grace_s})
+    except Unavailable:
+        kill(pod, timeout_s=timeout_s)
+        return
+    if timeout_s is None:
+        timeout_s = (_planned_grace_s(pod) if grace_s is None else grace_s) + _AFTER_GRACE_S
+    try:
+        wait_over(pod, timeout_s=timeout_s)
+    except TimedOut:
+        kill(pod, timeout_s=_AFTER_KILL_S)
+
+
+def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
+    """Ends the pod at once: SIGKILL to init, and with it to all in its PID namespace."""
+    if not _has_run(pod):
+        return
+    init, _ = keepers(pod)
+    if init is None and pod.state() is State.RUNNING:
+        # Between the rename to run and init's being written down: a moment, or the monitor died in it.
+        pod.container_pid1(timeout_s=_AFTER_GRACE_S)
+        init, _ = keepers(pod)
+    pidfd = init.open() if init is not None else None
+    if pidfd is not None:
+        try:
+            send_signal(pidfd, _SIGKILL)
+        finally:
+            os.close(pidfd)
+    wait_over(pod, timeout_s=_AFTER_KILL_S if timeout_s is None else timeout_s)
+
+
+def _has_run(pod: Pod) -> bool:
+    """Whether there is something to stop; ``Conflict`` for a pod that has not begun."""
+    state = pod.refresh()
+    if state in (State.EMBRYO, State.PREPARING, State.PREPARED):
+        raise Conflict(f"pod {pod.uuid} is {state}: it does not run", hint=f"carob rm {pod.uuid} removes it")
+    return state is not State.GONE
+
+
+def _planned_grace_s(pod: Pod) -> float:
+    try:
+        return float(plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["grace_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 10.0
+
+
+def clean_up(pod: Pod, data_dir: str) -> None:
+    """What is outside the pod's directory, before that goes: the record of its end, and its cgroups.
+
+    A monitor that was killed could not remove those. Safe to do again. Raises ``Conflict`` where processes of
+    the pod are still there.
+    """
+    if pod.state() is State.EXITED_DELETING:
+        tombstone.write(pod, data_dir)
+    try:
+        group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not isinstance(group, str) or str(pod.uuid) not in group.split("/"):
+        return
+    busy = cgroup.remove(group)
+    if busy:
+        raise Conflict(f"pod {pod.uuid}: processes are left in {busy[0]}")
+
+
+def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
+    """Takes the pod away, its directory last. A running one only with ``force``, which kills it first.
+
+    A record of its end stays for a while (``carob.engine.tombstone``). Raises ``Conflict`` for a pod that
+    runs or is being prepared, ``LostRace`` where another process removes it at this moment.
+    """
+    from carob.pod.collect import remove_pod
+
+    state = pod.refresh()
+    if state is State.RUNNING:
+        if not force:
+            raise Conflict(
+                f"pod {pod.uuid} is running", hint=f"stop it first (carob stop {pod.uuid}), or use --force"
+            )
+        kill(pod)
+        state = pod.refresh()
+    if state is State.EXITED:
+        wait_init_gone(pod, timeout_s=_AFTER_KILL_S)
+    if state is not State.GONE:
+        remove_pod(pod, alive=init_is_alive, clean_up=lambda one: clean_up(one, data_dir))
