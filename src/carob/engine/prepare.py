@@ -12,6 +12,7 @@ from carob.engine import documents
 from carob.engine.process import process, stop_signal
 from carob.engine.request import app_name_from
 from carob.errors import InvalidInput
+from carob.linux import cgroup
 from carob.linux.files import file_system_type, write_all
 from carob.pod import layout
 from carob.protocol import plan as plans
@@ -146,6 +147,7 @@ def _write_app(
         run,
         rootfs=f"{plans.ROOTFS_AT}/{one.name}",
         cgroup=f"{group}/{one.name}",
+        filter_devices=cgroup.can_filter_devices(),
         volumes=[
             bundle.Volume(made["target"], mount.target, read_only=mount.read_only, recursive=mount.recursive)
             for made, mount in zip(mounts, one.app.mounts, strict=True)

@@ -54,6 +54,19 @@ def memberships(pid: int | str = "self") -> dict[str, str]:
     return found
 
 
+def can_filter_devices() -> bool:
+    """Whether a runtime can limit devices here.
+
+    On v2 that is a BPF program, for which crun raises the limit of locked memory: CAP_SYS_RESOURCE (24).
+    """
+    if hierarchies() != [V2]:
+        return True
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) & 1 << 24)
+    return False
+
+
 def create(group: str) -> list[str]:
     """Makes a pod's group in every hierarchy that holds pods, and returns those hierarchies.
 

@@ -6,6 +6,7 @@ left behind, before that: it goes with its descriptor.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from carob.linux import syscall as _sys
@@ -34,6 +35,7 @@ _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_PASSING = "/sys"  # any directory that is sure to be there
 
 
 def set_propagation(path: str, flags: int) -> None:
@@ -110,14 +112,49 @@ def attach(mount_fd: int, path: str, *, dir_fd: int = AT_FDCWD) -> None:
         os.close(mount_fd)
 
 
-def overlay(lower_dirs: list[str], upper: str, work: str) -> int:
+def overlay(lower_dirs: list[str], upper: str, work: str, attributes: int = 0) -> int:
     """Makes an overlay of ``lower_dirs`` (top first) under ``upper``; returns its detached mount.
 
-    Each layer is set by itself (``lowerdir+``, Linux 6.5), so neither their number nor characters
-    such as ``:`` and ``,`` in their paths are limited by the one page of old mount options.
+    The directories are named by descriptors, ``/proc/self/fd/N``: fsconfig(2) takes strings of 255 bytes at
+    most, and who looks at the mount from inside a pod learns nothing of the host's paths.
     """
-    options: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower_dirs]
-    return new("overlay", [*options, ("upperdir", upper), ("workdir", work)], source="carob")
+    opened: list[int] = []
+    try:
+        for path in (upper, work, *lower_dirs):
+            opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        names = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
+        try:
+            return _overlay_by_layers(names[2:], names[0], names[1], attributes)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        return overlay_in_one_page(names[2:], names[0], names[1], attributes)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _overlay_by_layers(lower: list[str], upper: str, work: str, attributes: int) -> int:
+    """Each layer by itself (``lowerdir+``, Linux 6.5): any number of them."""
+    options: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower]
+    return new("overlay", [*options, ("upperdir", upper), ("workdir", work)], attributes, "carob")
+
+
+def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int) -> int:
+    """For older kernels: all layers in the one page of options that mount(2) takes.
+
+    mount(2) knows no detached mounts, so it is made on a directory of this mount namespace, which must be
+    private, and taken off again at once.
+    """
+    options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    _sys.syscall(_sys.SYS_MOUNT, "carob", _PASSING, "overlay", 0, options, path="overlay")
+    try:
+        descriptor = clone_tree(_PASSING)
+    finally:
+        detach(_PASSING)
+    if attributes:
+        set_attributes(descriptor, attributes)
+    return descriptor
 
 
 def pivot_root(new_root: str) -> None:

@@ -86,8 +86,12 @@ def config(
     cgroup: str,
     volumes: Sequence[Volume] = (),
     read_only_rootfs: bool = False,
+    filter_devices: bool = True,
 ) -> dict[str, Any]:
-    """The ``config.json`` of an app with carob's default isolation."""
+    """The ``config.json`` of an app with carob's default isolation.
+
+    ``filter_devices`` limits devices by cgroup, besides: an app has no way to make device nodes.
+    """
     return {
         "ociVersion": OCI_VERSION,
         "process": _process(process),
@@ -96,7 +100,7 @@ def config(
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": [{"type": "pid"}, {"type": "mount"}],
-            "resources": {"devices": [_NO_DEVICES_BUT_THE_DEFAULT_ONES]},
+            "resources": {"devices": [_NO_DEVICES_BUT_THE_DEFAULT_ONES]} if filter_devices else {},
             "maskedPaths": list(_MASKED),
             "readonlyPaths": list(_READ_ONLY),
         },

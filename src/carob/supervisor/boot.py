@@ -15,6 +15,11 @@ from carob.linux.syscall import close_range
 CHANNEL = 3
 
 
+def package_root() -> str:
+    """What has to be on ``sys.path`` for ``import carob``: a directory, or a zip archive."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
 def main() -> None:
     """Becomes the monitor; never returns."""
     signal(SIGINT, SIG_DFL)

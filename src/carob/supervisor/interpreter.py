@@ -10,6 +10,7 @@ import os
 import sys
 
 from carob.errors import Unsupported
+from carob.supervisor.boot import package_root
 
 _BOOT = "import sys; sys.path.append({root!r}); from carob.supervisor.boot import main; main()"
 _remembered: dict[str, str] = {}
@@ -25,11 +26,6 @@ def command(python: str | None = None, launcher: tuple[str, ...] = ()) -> list[s
     if launcher:
         return [interpreter(python), "-I", *launcher, program]
     return [interpreter(python), "-I", "-S", "-c", program]
-
-
-def package_root() -> str:
-    """What has to be on ``sys.path`` for ``import carob``: a directory, or a zip archive."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def interpreter(python: str | None = None) -> str:

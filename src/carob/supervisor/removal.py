@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from carob.supervisor.interpreter import package_root
+from carob.supervisor.boot import package_root
 
 _PROGRAM = (
     "import sys; sys.path.append({root!r}); from carob import Engine; "

@@ -106,8 +106,11 @@ def _volumes(plan: dict[str, Any]) -> list[tuple[str, int, bool]]:
 
 
 def _rootfs(pod_path: str, app: dict[str, Any]) -> int:
+    """An app's root file system. Device nodes of its image are no devices in it."""
     rootfs = app["rootfs"]
     if "directory" in rootfs:
-        return mount.clone_tree(os.path.join(pod_path, rootfs["directory"]))
+        descriptor = mount.clone_tree(os.path.join(pod_path, rootfs["directory"]))
+        mount.set_attributes(descriptor, mount.MOUNT_ATTR_NODEV)
+        return descriptor
     upper, work = (os.path.join(pod_path, rootfs[key]) for key in ("upper", "work"))
-    return mount.overlay(rootfs["lower"], upper, work)
+    return mount.overlay(rootfs["lower"], upper, work, mount.MOUNT_ATTR_NODEV)
