@@ -5,33 +5,22 @@ from __future__ import annotations
 import os
 
 from carob.engine import prepare
+from carob.engine.supervision import MADE, PREPARED, READY, silent
 from carob.errors import CarobError, Conflict, LostRace
-from carob.pod import Directory, State, new_pod
+from carob.linux.files import read_file
+from carob.pod import Directory, State, new_pod, open_pod
 from carob.pod.directory import pod_path
 from carob.protocol import plan as plans
 from carob.runtime import driver
-from carob.supervisor import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.engine.request import PodRequest
+    from carob.engine.supervision import Progress, Supervision
     from carob.image.store import Store
     from carob.image.trees import TreeHold, Trees
     from carob.pod import Pod
-
-
-class Supervision:
-    """How supervisors are started: the interpreter to use, and what tests put before the program."""
-
-    __slots__ = ("launcher", "python")
-
-    def __init__(self, python: str | None = None, launcher: tuple[str, ...] = ()) -> None:
-        self.python = python
-        self.launcher = launcher
-
-    def start(self, pod_path: str) -> launch.Monitor:
-        """Starts a monitor for the pod at this path."""
-        return launch.start(pod_path, python=self.python, launcher=self.launcher)
+    from carob.supervisor import launch
 
 
 class _Ingredients:
@@ -59,12 +48,21 @@ class _Ingredients:
             hold.close()
 
 
-def prepare_pod(data_dir: str, request: PodRequest, store: Store, trees: Trees) -> str:
+def prepare_pod(
+    data_dir: str, request: PodRequest, store: Store, trees: Trees, *, progress: Progress = silent
+) -> str:
     """Makes a prepared pod and returns its uuid."""
     runtime = driver.find(request.runtime)
     with _Ingredients(request, store, trees) as parts, new_pod(data_dir) as pod:
-        _fill(pod, request, parts, runtime)
-        return str(pod.uuid)
+        uuid = str(pod.uuid)
+        progress(MADE, uuid)
+        try:
+            _fill(pod, request, parts, runtime)
+        except BaseException:
+            _discard(pod)
+            raise
+        progress(PREPARED, uuid)
+        return uuid
 
 
 def run_pod(
@@ -76,6 +74,7 @@ def run_pod(
     *,
     tied: bool,
     timeout_s: float | None,
+    progress: Progress = silent,
 ) -> str:
     """Makes a pod and runs it; returns its uuid when all its apps run.
 
@@ -85,28 +84,40 @@ def run_pod(
     runtime = driver.find(request.runtime)
     with _Ingredients(request, store, trees) as parts, new_pod(data_dir) as pod:
         uuid = str(pod.uuid)
-        os.mkdir(plans.DIRECTORY, 0o750, dir_fd=pod.fd())
-        monitor = supervision.start(pod.path())
         try:
-            _fill(pod, request, parts, runtime)
-            _go(data_dir, uuid, monitor, tied=tied, timeout_s=timeout_s)
+            os.mkdir(plans.DIRECTORY, 0o750, dir_fd=pod.fd())
+            monitor = supervision.start(pod.path(), network=request.network, runtime=runtime.path)
+            try:
+                progress(MADE, uuid)
+                _fill(pod, request, parts, runtime)
+                progress(PREPARED, uuid)
+                _go(data_dir, uuid, monitor, tied=tied)
+            except BaseException:
+                monitor.close()
+                raise
+        except BaseException:
+            _discard(pod)
+            raise
+        try:
+            monitor.wait_ready(pod_path(data_dir, Directory.RUN, uuid), uuid=uuid, timeout_s=timeout_s)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                _abandon(data_dir, uuid)
+            raise
         finally:
             monitor.close()
+    progress(READY, uuid)
     return uuid
 
 
 def _fill(pod: Pod, request: PodRequest, parts: list[prepare.Ingredient], runtime: driver.Runtime) -> None:
-    try:
-        prepare.write(pod, request, parts, runtime)
-        pod.sync()
-        pod.to_prepared()
-    except BaseException:
-        _discard(pod)
-        raise
+    prepare.write(pod, request, parts, runtime)
+    pod.sync()
+    pod.to_prepared()
 
 
 def _discard(pod: Pod) -> None:
-    """Takes away a pod that could not be prepared; what cannot be taken now, gc will."""
+    """Takes away a pod that did not come to run; what cannot be taken now, gc will."""
     from carob.pod.collect import remove_pod
 
     try:
@@ -116,18 +127,33 @@ def _discard(pod: Pod) -> None:
         return
 
 
-def _go(data_dir: str, uuid: str, monitor: launch.Monitor, *, tied: bool, timeout_s: float | None) -> None:
-    run_path = pod_path(data_dir, Directory.RUN, uuid)
+def _abandon(data_dir: str, uuid: str) -> None:
+    """The caller was interrupted and will never learn of this pod: it is ended and taken away."""
+    from carob.engine.stop import remove
+
+    try:
+        with open_pod(data_dir, uuid) as pod:
+            remove(pod, data_dir, force=True)
+    except (OSError, CarobError):
+        return
+
+
+def _go(data_dir: str, uuid: str, monitor: launch.Monitor, *, tied: bool) -> None:
     monitor.go(
         source=pod_path(data_dir, Directory.PREPARED, uuid),
-        target=run_path,
+        target=pod_path(data_dir, Directory.RUN, uuid),
         tied_to_caller=tied,
     )
-    monitor.wait_ready(run_path, uuid=uuid, timeout_s=timeout_s)
 
 
 def run_prepared(
-    data_dir: str, pod: Pod, supervision: Supervision, *, tied: bool, timeout_s: float | None
+    data_dir: str,
+    pod: Pod,
+    supervision: Supervision,
+    *,
+    tied: bool,
+    timeout_s: float | None,
+    progress: Progress = silent,
 ) -> None:
     """Runs a prepared pod; returns when all its apps run.
 
@@ -138,7 +164,8 @@ def run_prepared(
     if state is not State.PREPARED:
         raise Conflict(f"pod {uuid} is {state}, not prepared", hint="prepare a new one: carob prepare")
     try:
-        monitor = supervision.start(pod.path())
+        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        monitor = supervision.start(pod.path(), network=plan["network"], runtime=plan["runtime"]["path"])
     except CarobError:
         if pod.refresh() is not State.PREPARED:
             raise LostRace(
@@ -146,9 +173,11 @@ def run_prepared(
             ) from None
         raise
     try:
-        _go(data_dir, uuid, monitor, tied=tied, timeout_s=timeout_s)
+        _go(data_dir, uuid, monitor, tied=tied)
+        monitor.wait_ready(pod_path(data_dir, Directory.RUN, uuid), uuid=uuid, timeout_s=timeout_s)
     except LostRace as error:
         error.state = pod.refresh()
         raise
     finally:
         monitor.close()
+    progress(READY, uuid)

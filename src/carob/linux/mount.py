@@ -157,9 +157,9 @@ def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int
     return descriptor
 
 
-def pivot_root(new_root: str) -> None:
-    """Makes ``new_root`` the root and lets go of the old one (pivot_root(2), stacked form)."""
-    os.chdir(new_root)
-    _sys.syscall(_sys.SYS_PIVOT_ROOT, ".", ".", path=new_root)
+def pivot_root(new_root: int) -> None:
+    """Makes the mount behind a descriptor the root, and lets go of the old one (pivot_root(2), stacked form)."""
+    os.fchdir(new_root)
+    _sys.syscall(_sys.SYS_PIVOT_ROOT, ".", ".")
     detach(".")
     os.chdir("/")

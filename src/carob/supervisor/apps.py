@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from _signal import SIGPIPE, SIGXFSZ  # type: ignore[import-not-found]
 
 from carob.linux import cgroup
 from carob.logs.writer import LogWriter
@@ -18,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RUNTIME_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": "/run"}
+    from carob.supervisor.runtime_program import Runtime
+
 _READ_BYTES = 65536
 _MAX_READS = 64
 
@@ -51,21 +51,21 @@ class App:
         """Whether nothing of this app can run any more."""
         return self.end is not None or self.failure is not None
 
-    def create(self, runtime: str, runtime_fd: int) -> None:
+    def create(self, runtime: Runtime) -> None:
         """Starts the runtime for this app; ``claim`` reads what came of it."""
         out_read, out_write = os.pipe2(os.O_CLOEXEC)
         err_read, err_write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(out_read, False)
         os.set_blocking(err_read, False)
         argv = command.run(
-            runtime,
+            runtime.name,
             app=self.name,
             bundle=self.directory,
             pid_file=f"/run/{self.name}.pid",
             log=f"{self.directory}/runtime.log",
         )
         try:
-            self.runtime_pid = spawn_runtime(runtime_fd, argv, None, out_write, err_write)
+            self.runtime_pid = runtime.spawn(argv, None, out_write, err_write)
         finally:
             os.close(out_write)
             os.close(err_write)
@@ -122,10 +122,13 @@ class App:
         return False
 
     def drain_all(self) -> None:
-        """Takes what is left in the pipes and closes them."""
+        """Takes what is left in the pipes and closes them.
+
+        No more than a pipe can hold: another app may have been given the pipe and write on and on.
+        """
         for descriptor in list(self.outputs):
             os.set_blocking(descriptor, False)
-            while descriptor in self.outputs:
+            for _ in range(_MAX_READS):
                 try:
                     data = os.read(descriptor, _READ_BYTES)
                 except BlockingIOError:
@@ -135,6 +138,12 @@ class App:
                 self.log.feed(self.outputs[descriptor], data)
             if descriptor in self.outputs:
                 self.close_output(descriptor)
+
+    def discard_outputs(self) -> None:
+        """Closes the pipes unread: of an app that never ran they hold what the runtime's log has as well."""
+        for descriptor in self.outputs:
+            os.close(descriptor)
+        self.outputs = {}
 
     def close_output(self, descriptor: int) -> None:
         """Ends one stream: its last line is written and its pipe closed."""
@@ -147,20 +156,6 @@ class App:
             return False
         os.kill(self.pid, number)
         return True
-
-
-def spawn_runtime(runtime_fd: int, argv: list[str], stdin: int | None, stdout: int, stderr: int) -> int:
-    """Starts the OCI runtime from its descriptor with these streams; returns its pid."""
-    actions: list[tuple[Any, ...]] = []
-    if stdin is None:
-        actions.append((os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0))
-    else:
-        actions.append((os.POSIX_SPAWN_DUP2, stdin, 0))
-    actions += [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
-    return os.posix_spawn(
-        f"/proc/self/fd/{runtime_fd}", argv, RUNTIME_ENVIRONMENT,
-        file_actions=actions, setsigmask=[], setsigdef=[SIGPIPE, SIGXFSZ],
-    )  # fmt: skip
 
 
 def read_file(path: str) -> str:

@@ -1,14 +1,15 @@
 """Where a supervisor begins: out of its caller's hands before anything else.
 
-Started as ``python -I -S -c "…; main()"`` in a session of its own, with the pod's supervisor log as standard
-output and error and the launch channel as descriptor 3. It forks once at once: the first process
-ends, the caller reaps it, and the monitor is nobody's child.
+Started as ``python -I -S -c "…; main()" NETWORK RUNTIME`` in a session of its own, with the pod's supervisor
+log as standard output and error and the launch channel as descriptor 3. It forks once at once: the
+first process ends, the caller reaps it, and the monitor is nobody's child.
 """
 
 from __future__ import annotations
 
 import os
-from _signal import SIG_DFL, SIGINT, signal  # type: ignore[import-not-found]
+import sys
+from _signal import SIG_DFL, SIGINT, signal
 
 from carob.linux.syscall import close_range
 
@@ -31,4 +32,5 @@ def main() -> None:
         os._exit(0)
     from carob.supervisor import monitor
 
-    monitor.main(CHANNEL, caller)
+    network, runtime = sys.argv[1:3]
+    monitor.main(CHANNEL, caller, network, runtime)

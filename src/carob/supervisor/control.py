@@ -30,7 +30,7 @@ from carob.protocol import plan as plans
 from carob.protocol.compact_json import dumps, loads
 from carob.runtime import command
 from carob.supervisor import channel as channels
-from carob.supervisor.apps import read_file, spawn_runtime
+from carob.supervisor.apps import read_file
 from carob.supervisor.journal import note_failure
 
 TYPE_CHECKING = False
@@ -107,6 +107,7 @@ class Control:
         if uid not in (0, os.geteuid()) or len(self.clients) >= _MAX_CONNECTIONS:
             client.close()
             return
+        client.setblocking(False)  # one that does not read its answers is hung up on, never waited for
         self.clients[descriptor] = client
         self.init.watch(descriptor, lambda: self._hear(client))
 
@@ -118,7 +119,9 @@ class Control:
                 self._hang_up(client)
                 return
             answer = self._answer(client, message, descriptors)
-        except (Refused, ValueError, KeyError, TypeError) as error:
+        except BlockingIOError:
+            return
+        except (Refused, ValueError, KeyError, TypeError, OverflowError) as error:
             answer = {"event": "refused", "message": str(error) or type(error).__name__}
         except OSError as error:
             note_failure("control", error)
@@ -199,13 +202,13 @@ class Control:
         if not all(S_ISFIFO(os.fstat(one).st_mode) for one in descriptors):
             raise Refused("only pipes may enter a pod")
         self.count += 1
-        name = f"/run/exec-{self.count}"
+        name = f"/run/exec_{self.count}"  # no app's name has a "_"
         process = self._process(app, message, tty)
         _write(f"{name}.json", dumps(process))
         console = _console(f"{name}.sock") if tty else None
         execution = Execution(name, client, console)
         argv = command.execute(
-            self.init.plan["runtime"]["name"],
+            self.init.runtime.name,
             app=app.name,
             process=f"{name}.json",
             pid_file=f"{name}.pid",
@@ -216,7 +219,7 @@ class Control:
         if tty:
             streams = [os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)] * 3
         try:
-            execution.runtime_pid = spawn_runtime(self.init.runtime_fd, argv, *streams)
+            execution.runtime_pid = self.init.runtime.spawn(argv, *streams)
         finally:
             if tty:
                 os.close(streams[0])
@@ -255,8 +258,14 @@ class Control:
             self._say(execution.client, {"event": "failed", "code": code, "message": message})
             self._clean(execution)
             return
-        execution.pid = int(read_file(f"{execution.name}.pid"))
-        master = _receive_master(execution.console) if execution.console is not None else ()
+        try:
+            execution.pid = int(read_file(f"{execution.name}.pid"))
+            master = _receive_master(execution.console) if execution.console is not None else ()
+        except (OSError, ValueError) as error:
+            message = f"the runtime left something out: {error}"
+            self._say(execution.client, {"event": "failed", "code": command.FAILED, "message": message})
+            self._clean(execution)
+            return
         self._say(execution.client, {"event": "started", "pid": execution.pid}, master)
         channels.close_all(list(master))
         early = self.init.claim_early_end(execution.pid)
@@ -299,7 +308,7 @@ def _read_or_empty(path: str) -> str:
 
 def _console(path: str) -> socket:
     """The socket on which the runtime hands over the terminal it made."""
-    console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC)
+    console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
     console.bind(path)
     console.listen(1)
     return console

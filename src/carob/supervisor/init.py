@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, set_wakeup_fd, signal  # type: ignore[import-not-found]
+from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 
 from carob.linux import cgroup, namespaces
@@ -20,6 +20,7 @@ from carob.supervisor import identity, policy, root
 from carob.supervisor.apps import App, read_file
 from carob.supervisor.control import Control
 from carob.supervisor.journal import note, note_failure
+from carob.supervisor.runtime_program import Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,26 +28,20 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
-def main(
-    pod: int,
-    plan: dict[str, Any],
-    channel: socket,
-    link: socket,
-    hierarchies: list[str],
-    path: str,
-    callers: list[int],
-) -> NoReturn:
-    """Runs the pod behind descriptor ``pod``, at ``path``; never returns.
+_LONGEST_SLEEP_S = 3600.0
 
-    ``callers`` are pidfds of processes that the pod's life is tied to.
-    """
+
+def main(channel: socket, link: socket, network: str, runtime: str) -> NoReturn:
+    """Runs the pod that the monitor sends over ``link``; never returns."""
     status = 1
     try:
-        init = Init(pod, plan, channel, link)
-        init.enter(path, hierarchies)
-        for caller in callers:
-            init.tie(caller)
-        init.run()
+        init = Init(channel, link, network, runtime)
+        message, descriptors = channels.receive(link)
+        if message is not None:
+            init.enter(message["path"], descriptors.pop(0))
+            for caller in descriptors:
+                init.tie(caller)
+            init.run()
         status = 0
     except BaseException as error:  # noqa: BLE001 - PID 1 ends, whatever it was
         note_failure("init", error)
@@ -65,11 +60,12 @@ def _try_to_tell(channel: socket, message: dict[str, Any]) -> None:
 class Init:
     """The pod's one loop and what it knows."""
 
-    def __init__(self, pod: int, plan: dict[str, Any], channel: socket, link: socket) -> None:
-        self.pod = pod
-        self.plan = plan
+    def __init__(self, channel: socket, link: socket, network: str, runtime: str) -> None:
+        """Makes what does not depend on the pod: the network and the common part of the root."""
         self.channel: socket | None = channel
         self.link = link
+        self.pod = -1
+        self.plan: dict[str, Any] = {}
         self.apps: dict[str, App] = {}
         self.unclaimed: dict[int, int] = {}
         self.handlers: dict[int, Callable[[], None]] = {}
@@ -78,29 +74,34 @@ class Init:
         self.stopping = ""
         self.reason = ""
         self.kill_at: float | None = None
-        self.runtime_fd = os.open(plan["runtime"]["path"], os.O_RDONLY | os.O_CLOEXEC)
         self.control = Control(self)
+        namespaces.set_process_name("carob-init")
+        if network != "host":
+            namespaces.bring_loopback_up()
+        self.hierarchies = [name for name in cgroup.hierarchies() if cgroup.holds_pods(name)]
+        self.root = root.Root(runtime, self.hierarchies)
+        self.runtime = Runtime(runtime)
 
     # -- getting there
 
-    def enter(self, path: str, hierarchies: list[str]) -> None:
-        """Makes the namespaces the pod's own: cgroup, names, network, root."""
-        for hierarchy in hierarchies:
-            group = self.plan["cgroup"] + ("/init" if hierarchy == cgroup.V2 else "")
+    def enter(self, path: str, pod: int) -> None:
+        """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root."""
+        self.pod = pod
+        self.plan = plans.read(read_file(f"{path}/{plans.PLAN}"))
+        group = self.plan["cgroup"]
+        for hierarchy in self.hierarchies:
             if hierarchy == cgroup.V2:
-                os.makedirs(cgroup.directory(hierarchy, group), 0o755, exist_ok=True)
-            cgroup.enter(hierarchy, group)
-        namespaces.set_process_name("carob-init")
+                # A leaf of its own (cgroups(7), no internal processes), with a name that no app can have.
+                os.makedirs(cgroup.directory(hierarchy, f"{group}/_init"), 0o755, exist_ok=True)
+                cgroup.enter(hierarchy, f"{group}/_init")
+            else:
+                cgroup.enter(hierarchy, group)
         namespaces.set_hostname(self.plan["hostname"])
-        if self.plan["network"] != "host":
-            namespaces.bring_loopback_up()
         for spec in self.plan["apps"]:
-            self.apps[spec["name"]] = App(spec, self.plan["cgroup"], self.pod)
-        root.build(path, self.plan, hierarchies)
+            self.apps[spec["name"]] = App(spec, group, pod)
+        self.root.enter(path, self.plan)
         self.control.listen()
         self._catch_signals()
-        if self.link.recv(16) != b"proceed":
-            raise RuntimeError("the monitor ended before the pod was on its way")
         self.watch(self.link.fileno(), self._hear_monitor)
 
     def _catch_signals(self) -> None:
@@ -127,13 +128,12 @@ class Init:
     def run(self) -> None:
         """Starts the apps and stays until the pod is over."""
         for app in self.apps.values():
-            app.create(self.plan["runtime"]["name"], self.runtime_fd)
-            for descriptor in app.outputs:
-                self.watch(descriptor, self._output_handler(app, descriptor))
+            app.create(self.runtime)
         while not self._is_over():
-            for descriptor, _ in self.poll.poll(self._poll_ms()):
-                handler = self.handlers.get(descriptor)
-                if handler is not None:
+            due = [(ready, self.handlers.get(ready)) for ready, _ in self.poll.poll(self._poll_ms())]
+            for descriptor, handler in due:
+                # One handler may close what another's event was for, and its number be in use again.
+                if handler is not None and self.handlers.get(descriptor) is handler:
                     handler()
             self._kill_when_due()
         self._finish()
@@ -188,15 +188,20 @@ class Init:
         app.claim(status)
         if app.failure is not None:
             code, message = app.failure
+            app.discard_outputs()
             note(f"app {app.name}: {message}")
             self._tell({"event": "failed", "app": app.name, "code": code, "message": message})
             self.stop("failed to start", f"app {app.name} could not be started: {message}")
             return
+        for descriptor in app.outputs:
+            self.watch(descriptor, self._output_handler(app, descriptor))
         early = self.claim_early_end(app.pid)
         if all(other.started_ns is not None for other in self.apps.values()):
             self._ready()
         if early is not None:
             self._app_ended(app, early)
+        elif self.stopping and self.kill_at is None:
+            app.signal(SIGKILL)  # the grace was over before the runtime was ready
         elif self.stopping:
             self._ask_to_end(app)
 
@@ -205,6 +210,7 @@ class Init:
             os.symlink("ready", f"{self.plan['status_dir']}/../supervisor-status", dir_fd=self.pod)
         except FileExistsError:
             return
+        self.runtime.settle()
         self._tell({"event": "ready"})
         if self.channel is not None:
             self.channel.close()
@@ -278,7 +284,8 @@ class Init:
     def _poll_ms(self) -> int | None:
         if self.kill_at is None:
             return None
-        return max(0, int((self.kill_at - time.monotonic()) * 1000) + 1)
+        left_s = min(self.kill_at - time.monotonic(), _LONGEST_SLEEP_S)  # poll(2) takes 24 days at most
+        return max(0, int(left_s * 1000) + 1)
 
     def _kill_when_due(self) -> None:
         if self.kill_at is not None and time.monotonic() >= self.kill_at:

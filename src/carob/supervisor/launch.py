@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 
 _CHANNEL = 3
 _LOG_TAIL_BYTES = 2000
-_ALL_SIGNALS_TO_DEFAULT = [number for number in range(1, 32) if number not in (9, 19)]
+# All that can be: not SIGKILL and SIGSTOP, nor the two that the C library keeps for itself.
+_ALL_SIGNALS_TO_DEFAULT = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
+_MOVE_TIMEOUT_S = 1.0
 
 
 class Monitor:
     """A monitor that was started and waits for its pod. Use it once; ``close`` it in any case."""
 
-    def __init__(self, pid: int, channel: socket) -> None:
+    def __init__(self, pid: int, channel: socket, moved: _thread.LockType) -> None:
         self._pid = pid
         self._channel: socket | None = channel
+        self._moved = moved
 
     def go(
         self,
@@ -97,16 +100,26 @@ class Monitor:
             self._collect()
 
     def _collect(self) -> None:
-        """Reaps the process that was started; it only forks the monitor and ends."""
+        """Reaps the process that was started; it only forks the monitor and ends.
+
+        Not before the thread that moves it is done: the number may then be another process's. In a forked
+        child of the caller there is no such thread, hence the timeout.
+        """
+        self._moved.acquire(timeout=_MOVE_TIMEOUT_S)
         try:
             os.waitpid(self._pid, 0)
         except ChildProcessError:
             return
 
 
-def start(pod_path: str, *, python: str | None = None, launcher: tuple[str, ...] = ()) -> Monitor:
-    """Starts a monitor whose last words go to the supervisor log of the pod at ``pod_path``."""
-    argv = interpreter.command(python, launcher)
+def start(
+    pod_path: str, *, network: str, runtime: str, python: str | None = None, launcher: tuple[str, ...] = ()
+) -> Monitor:
+    """Starts a monitor whose last words go to the supervisor log of the pod at ``pod_path``.
+
+    ``network`` and ``runtime`` are those of the pod's plan, which need not be written yet.
+    """
+    argv = [*interpreter.command(python, launcher), network, runtime]
     ours, theirs = channels.pair()
     log = os.path.join(pod_path, "carob", "supervisor.log")
     # The channel goes first: in a process without standard streams it may stand where they belong.
@@ -126,24 +139,31 @@ def start(pod_path: str, *, python: str | None = None, launcher: tuple[str, ...]
         raise Unavailable(f"the supervisor of {pod_path} could not be started: {error}") from error
     finally:
         theirs.close()
-    _pay_for_cgroups(pid)
-    return Monitor(pid, ours)
+    return Monitor(pid, ours, _pay_for_cgroups(pid))
 
 
-def _pay_for_cgroups(pid: int) -> None:
-    """Moves the new process out of the caller's groups now, in a thread.
+def _pay_for_cgroups(pid: int) -> _thread.LockType:
+    """Moves the new process out of the caller's groups now, in a thread; the lock is free once that is done.
 
     The first such write after some 10 ms of quiet waits for all processors (5 to 17 ms); the ones that
     follow do not. So the wait passes while the interpreter starts and the caller prepares.
     """
+    moved = _thread.allocate_lock()
+    moved.acquire()
 
     def move() -> None:
         try:
             cgroup.leave_to_root(pid)
         except OSError:
             return
+        finally:
+            moved.release()
 
-    _thread.start_new_thread(move, ())
+    try:
+        _thread.start_new_thread(move, ())
+    except RuntimeError:  # no more threads; the monitor moves itself as well
+        moved.release()
+    return moved
 
 
 def log_tail(pod_path: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import time
-from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal  # type: ignore[import-not-found]
+from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 from fcntl import LOCK_EX, LOCK_NB, flock
 
@@ -18,13 +18,16 @@ from carob.linux import cgroup, namespaces
 from carob.linux.syscall import SYS_PIDFD_OPEN, rename_noreplace, syscall
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import identity, init, removal
+from carob.supervisor import identity, removal
 from carob.supervisor.journal import note, note_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_NAMESPACES = (
+    namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
+)
 _LOCK_TRIES = 50
 _CGROUP_TRIES = 200
 
@@ -33,21 +36,22 @@ class LostRace(Exception):
     """Another process moved the pod first."""
 
 
-def main(channel_fd: int, caller: int) -> None:
+def main(channel_fd: int, caller: int, network: str, runtime: str) -> None:
     """Runs one pod from ``prepared`` to the end; never returns.
 
-    Until it is told to go it ends with its caller, by the channel's end or by the caller's own (a
-    forked child of the caller may keep the channel open).
+    Init is made at once, and prepares what does not depend on the pod while this process waits for the
+    word to go. Until then both end with the caller, by the channel's end or by the caller's own (a forked
+    child of the caller may keep the channel open).
     """
     channel = socket(fileno=channel_fd)
     os.set_inheritable(channel_fd, False)
     cgroup.leave_to_root()
     status = 1
     try:
-        message, descriptors = _first_message(channel, caller)
-        if message is None or message.get("op") != "go":
-            os._exit(0)
-        status = _keep(channel, message, descriptors)
+        keeper = Keeper(channel, network, runtime)
+        message, callers = _first_message(channel, caller)
+        if message is not None and message.get("op") == "go":
+            status = keeper.keep(message, callers)
     except LostRace:
         _tell(channel, {"event": "lost"})
     except BaseException as error:  # noqa: BLE001 - it ends, and says why
@@ -78,36 +82,44 @@ def _tell(channel: socket, message: dict[str, Any]) -> None:
         return
 
 
-def _keep(channel: socket, message: dict[str, Any], descriptors: list[int]) -> int:
-    target = message["target"]
-    remover = removal.command(target)
-    pod = _take(message["source"], target)
-    _write(pod, "ppid", str(os.getpid()))
-    plan = _read_plan(pod)
-    hierarchies = cgroup.create(plan["cgroup"])
-    wakeup = _catch_signals()
-    ours, theirs = channels.pair()
-    flags = (
-        namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
-    )
-    if plan["network"] != "host":
-        flags |= namespaces.CLONE_NEWNET
-    pid, pidfd = namespaces.fork_into(flags)
-    if pid == 0:
-        ours.close()
-        os.close(wakeup)
-        init.main(pod, plan, channel, theirs, hierarchies, target, descriptors)
-    theirs.close()
-    channels.close_all(descriptors)
-    _write(pod, "pid", str(pid))
-    identity.write(pod, init=pid, monitor=os.getpid())
-    ours.send(b"proceed")
-    channel.close()
-    remove = _wait(pidfd, ours, wakeup)
-    _end(pod, plan, pid)
-    if remove:
-        removal.become_remover(pod, remover)
-    return 0
+class Keeper:
+    """The monitor's hold on one pod: init, and the link to it."""
+
+    def __init__(self, channel: socket, network: str, runtime: str) -> None:
+        """Makes init, in namespaces of its own."""
+        self.channel = channel
+        self.link, theirs = channels.pair()
+        flags = _NAMESPACES if network == "host" else _NAMESPACES | namespaces.CLONE_NEWNET
+        self.init, self.pidfd = namespaces.fork_into(flags)
+        if self.init == 0:
+            self.link.close()
+            from carob.supervisor import init
+
+            init.main(channel, theirs, network, runtime)
+        theirs.close()
+
+    def keep(self, message: dict[str, Any], callers: list[int]) -> int:
+        """Takes the pod, sends init on its way, and stays to the end; returns the exit status."""
+        target = message["target"]
+        remover = removal.command(target)
+        wakeup = _catch_signals()
+        pod = _take(message["source"], target)
+        _write(pod, "ppid", str(os.getpid()))
+        group = plans.read(_read(pod, plans.PLAN))["cgroup"]
+        cgroup.create(group)
+        _write(pod, "pid", str(self.init))
+        identity.write(pod, init=self.init, monitor=os.getpid())
+        try:
+            channels.send(self.link, {"op": "go", "path": target}, (pod, *callers))
+        except OSError:
+            note("init ended before the pod was on its way")
+        self.channel.close()
+        channels.close_all(callers)
+        remove = _wait(self.pidfd, self.link, wakeup)
+        _end(pod, group, self.init)
+        if remove:
+            removal.become_remover(pod, remover)
+        return 0
 
 
 def _take(source: str, target: str) -> int:
@@ -152,10 +164,10 @@ def _write(pod: int, name: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _read_plan(pod: int) -> dict[str, Any]:
-    descriptor = os.open(plans.PLAN, os.O_RDONLY | os.O_CLOEXEC, dir_fd=pod)
+def _read(pod: int, name: str) -> bytes:
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=pod)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        return plans.read(file.read())
+        return file.read()
 
 
 def _catch_signals() -> int:
@@ -195,14 +207,14 @@ def _ask_to_stop(link: socket) -> None:
         return
 
 
-def _end(pod: int, plan: dict[str, Any], pid: int) -> None:
+def _end(pod: int, group: str, pid: int) -> None:
     _, status = os.waitpid(pid, 0)
     try:
         identity.write_end_if_missing(pod, status)
     except OSError as error:
         note_failure("writing the pod's end", error)
     for attempt in range(_CGROUP_TRIES):
-        busy = cgroup.remove(plan["cgroup"])
+        busy = cgroup.remove(group)
         if not busy:
             return
         time.sleep(0.0005 if attempt < 20 else 0.01)

@@ -15,43 +15,48 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_STAGE = "/proc"  # covered by the new root while that is being filled; nothing below it is needed any more
 _PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
 _FILES = ("etc/ld.so.cache", "dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom", "dev/tty")
 _DIRECTORIES = ("proc", "sys", "dev", "run", "tmp", "etc")
 _NO_SET_ID = mount.MOUNT_ATTR_NOSUID
 
 
-def build(pod_path: str, plan: dict[str, Any], hierarchies: list[str]) -> None:
-    """Makes the root of the pod whose directory is ``pod_path`` and moves into it.
+class Root:
+    """The root while it is being made: first what every pod has, then what one pod needs."""
 
-    All that is taken from the host's tree is opened first, as detached mounts; then the new root
-    is filled through its own descriptor.
-    """
-    mount.set_propagation("/", mount.MS_PRIVATE)
-    runtime = plan["runtime"]["path"]
-    parts = _programs(runtime) + _cgroups(hierarchies) + _volumes(plan)
-    parts.append((plans.POD_AT[1:], mount.clone_tree(pod_path), True))
-    parts += [(f"{plans.ROOTFS_AT[1:]}/{app['name']}", _rootfs(pod_path, app), True) for app in plan["apps"]]
-    parts.append(("proc", mount.new("proc", []), True))
-    mount.attach(mount.new("tmpfs", [("size", "16m"), ("mode", "755")], _NO_SET_ID, "carob"), _STAGE)
-    top = os.open(_STAGE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    for name in _DIRECTORIES:
-        os.mkdir(name, 0o755, dir_fd=top)
-    _attach(top, "sys", mount.new("sysfs", []), is_directory=True)
-    if hierarchies != [cgroup.V2] and hierarchies:
-        mount.attach(mount.new("tmpfs", [("mode", "755")]), "sys/fs/cgroup", dir_fd=top)
-    for name, descriptor, is_directory in parts:
-        _attach(top, name, descriptor, is_directory=is_directory)
-    for name, target in _links():
-        os.symlink(target, name, dir_fd=top)
-    os.close(top)
-    mount.pivot_root(_STAGE)
+    def __init__(self, runtime: str, hierarchies: list[str]) -> None:
+        """Makes the part that does not depend on the pod; ``runtime`` is the OCI runtime's path.
 
+        The new root covers this namespace's ``/`` and is filled through its descriptor: absolute paths lead
+        to the host's tree until ``enter``.
+        """
+        mount.set_propagation("/", mount.MS_PRIVATE)
+        self._top = mount.new("tmpfs", [("size", "16m"), ("mode", "755")], _NO_SET_ID, "carob")
+        mount.attach(os.dup(self._top), "/")
+        for name in _DIRECTORIES:
+            os.mkdir(name, 0o755, dir_fd=self._top)
+        mount.attach(mount.new("proc", []), "proc", dir_fd=self._top)
+        mount.attach(mount.new("sysfs", []), "sys", dir_fd=self._top)
+        if hierarchies and hierarchies != [cgroup.V2]:
+            mount.attach(mount.new("tmpfs", [("mode", "755")]), "sys/fs/cgroup", dir_fd=self._top)
+        self._attach_all(_cgroups(hierarchies) + _programs(runtime))
+        for name, target in _links():
+            os.symlink(target, name, dir_fd=self._top)
 
-def _attach(top: int, name: str, descriptor: int, *, is_directory: bool) -> None:
-    _make_place(top, name, is_directory=is_directory)
-    mount.attach(descriptor, name, dir_fd=top)
+    def enter(self, pod_path: str, plan: dict[str, Any]) -> None:
+        """Adds the directory, the root file systems and the volumes of a pod, and moves in."""
+        parts = _volumes(plan)
+        parts.append((plans.POD_AT[1:], mount.clone_tree(pod_path), True))
+        for app in plan["apps"]:
+            parts.append((f"{plans.ROOTFS_AT[1:]}/{app['name']}", _rootfs(pod_path, app), True))
+        self._attach_all(parts)
+        mount.pivot_root(self._top)
+        os.close(self._top)
+
+    def _attach_all(self, parts: list[tuple[str, int, bool]]) -> None:
+        for name, descriptor, is_directory in parts:
+            _make_place(self._top, name, is_directory=is_directory)
+            mount.attach(descriptor, name, dir_fd=self._top)
 
 
 def _make_place(top: int, name: str, *, is_directory: bool) -> None:
@@ -78,7 +83,10 @@ def _programs(runtime: str) -> list[tuple[str, int, bool]]:
         parts.append((name, descriptor, True))
     for name in _FILES:
         if os.path.exists(f"/{name}"):
-            parts.append((name, mount.clone_tree(f"/{name}"), False))
+            # Read-only, for an app has the device as its standard input: it could change owner and mode.
+            descriptor = mount.clone_tree(f"/{name}")
+            mount.set_attributes(descriptor, mount.MOUNT_ATTR_RDONLY | _NO_SET_ID)
+            parts.append((name, descriptor, False))
     return parts
 
 
