@@ -1,0 +1,153 @@
+"""From a root file system, a directory or a tar of one, to an image of one layer.
+
+The layer is stored as it is best had: a directory and a plain, xz or bzip2 tar uncompressed, a gzip or zstd
+tar as it came. Uncompressed because gzip writes 130 MB/s where SHA-256 and the disk take a gigabyte, and
+because digest and diff id are then one, so that unpacking hashes once and inflates nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from carob.errors import CorruptData, InvalidInput, NotFound, PermissionDenied
+from carob.image.blobs import BlobWriter, HeldBlobs
+from carob.image.compression import EVERY_COMPRESSION, Compression
+from carob.image.index_update import add_name
+from carob.image.layer_stream import LAYER_COMPRESSIONS, LayerStream
+from carob.image.layer_unpack import WHITEOUT, clean_path
+from carob.image.layout import Layout
+from carob.image.metadata import check_xattrs
+from carob.image.pack import pack_directory
+from carob.image.tar_entry import DEVICES, Entry
+from carob.image.tar_reader import TarReader
+from carob.spec.oci.config import check_config, rootfs_config
+from carob.spec.oci.descriptor import (
+    CONFIG,
+    LAYER,
+    LAYER_GZIP,
+    LAYER_ZSTD,
+    MANIFEST,
+    Descriptor,
+    platform_of_machine,
+)
+from carob.spec.oci.document import encode_document
+from carob.spec.oci.manifest import Manifest
+
+_MEDIA_TYPES = {Compression.GZIP: LAYER_GZIP, Compression.ZSTD: LAYER_ZSTD}
+_SHELLS = frozenset((b"bin/sh", b"usr/bin/sh"))
+
+
+class _Contents:
+    """What the entries of a root file system tell about it."""
+
+    def __init__(self) -> None:
+        self.newest_ns = 0
+        self.count = 0
+        self.has_shell = False
+
+    def note(self, entry: Entry) -> None:
+        self.count += 1
+        self.newest_ns = max(self.newest_ns, entry.mtime_ns)
+        if entry.path.removeprefix(b"./").lstrip(b"/") in _SHELLS:
+            self.has_shell = True
+
+
+def import_rootfs(layout: Layout, path: str, name: str, overrides: Mapping[str, Any]) -> Descriptor:
+    """Stores the image, gives it ``name`` (in normal form) and returns its manifest's descriptor."""
+    contents = _Contents()
+    with HeldBlobs(layout) as blobs:
+        with blobs.new() as writer:
+            if os.path.isdir(path):
+                diff_id, media_type = _store_directory(path, writer, contents)
+            else:
+                diff_id, media_type = _store_tar(path, writer, contents)
+            layer = Descriptor(media_type, writer.commit(), writer.size_bytes)
+        config = _config(contents, diff_id, path, overrides)
+        descriptor = store_image(blobs, config, (layer,))
+        blobs.flush()
+        add_name(layout, name, descriptor)
+    return descriptor
+
+
+def store_image(blobs: HeldBlobs, config: dict[str, Any], layers: tuple[Descriptor, ...]) -> Descriptor:
+    """Stores configuration and manifest of layers that are stored already."""
+    encoded = encode_document(config)
+    manifest = Manifest(Descriptor(CONFIG, blobs.put(encoded), len(encoded)), layers)
+    encoded = encode_document(manifest.document())
+    return Descriptor(MANIFEST, blobs.put(encoded), len(encoded))
+
+
+def _store_directory(path: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+    pack_directory(path, writer.write, contents.note)
+    return writer.digest, LAYER
+
+
+def _store_tar(path: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+    """Stores a tar and reads it through meanwhile; the diff id and the layer's media type."""
+    fd = open_input(path)
+    try:
+        stream = LayerStream(fd, path, allowed=EVERY_COMPRESSION)
+        is_kept = stream.compression in LAYER_COMPRESSIONS
+        if is_kept:
+            stream.copy_raw_to(writer.write)
+        else:
+            stream.copy_plain_to(writer.write)
+        for entry in TarReader(stream.read, path):
+            _check_member(entry, path)
+            contents.note(entry)
+        stream.drain()
+    finally:
+        os.close(fd)
+    if not contents.count:
+        raise InvalidInput(f"{path} is no root file system: there is nothing in the tar")
+    return stream.diff_id, _MEDIA_TYPES.get(stream.compression, LAYER)
+
+
+def open_input(path: str) -> int:
+    """Opens a file (or a pipe) that the caller named; links are followed."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no {path}") from error
+    except PermissionError as error:
+        raise PermissionDenied(f"cannot read {path}: {error.strerror}") from error
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        os.close(fd)
+        raise InvalidInput(f"{path} is neither a file nor a directory")
+    return fd
+
+
+def _check_member(entry: Entry, path: str) -> None:
+    """What unpacking would refuse is refused now, and what a layer cannot say."""
+    what = f"{path}, entry {entry.path[:200].decode('utf-8', 'backslashreplace')!r}"
+    check_xattrs(entry, what)
+    cleaned = clean_path(entry.path, what)
+    if cleaned.rpartition(b"/")[2].startswith(WHITEOUT):
+        raise InvalidInput(f"{what}: in a layer such a name would mean a deleted file")
+    if entry.type in DEVICES and (entry.device_major, entry.device_minor) == (0, 0):
+        raise InvalidInput(f"{what}: a device 0/0 is overlayfs's mark of a deleted file")
+
+
+def _config(contents: _Contents, diff_id: str, path: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration: as new as the newest file, so that the same tree makes the same image."""
+    platform = platform_of_machine(os.uname().machine)
+    created_s = min(max(contents.newest_ns, 0), time.time_ns()) // 1_000_000_000
+    config = rootfs_config(
+        architecture=platform.architecture,
+        variant=platform.variant,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(created_s)),
+        created_by="carob image import",
+        layer_diff_id=diff_id,
+        command=["/bin/sh"] if contents.has_shell else [],
+        overrides=overrides,
+    )
+    try:
+        check_config(config, f"the configuration for {path}")
+    except CorruptData as error:
+        raise InvalidInput(error.message, hint="it has the keys of an OCI image's 'config'") from error
+    return config
