@@ -9,6 +9,10 @@ import os
 
 from carob.linux.files import file_system_type
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # The inode of the initial PID namespace is fixed (PROC_PID_INIT_INO).
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 
@@ -32,11 +36,14 @@ def locks_are_whole(fd: int) -> bool:
         return False
 
 
-def exclusively_locked(device: int) -> tuple[dict[int, int], bool]:
+def exclusively_locked(
+    device: int, among: Callable[[], frozenset[int]] | None = None
+) -> tuple[dict[int, int], bool]:
     """The inodes on ``device`` that an exclusive flock is held on, each with the taker's PID.
 
-    The second value says whether the answer is whole: two successive reads agreed. If not, what is
-    in it is locked, and what is not in it may be. A PID of 0 or of an ended process means that a
+    The second value says whether the answer is whole: two successive reads agreed, on the inodes
+    ``among`` if given (asked for only if they disagree on others). If not, what is in it is locked,
+    and what is not in it may be. A PID of 0 or of an ended process means that a
     descendant holds the lock now. Ask ``locks_are_whole`` first. Raises ``OSError``.
     """
     before_raw = b""
@@ -48,12 +55,16 @@ def exclusively_locked(device: int) -> tuple[dict[int, int], bool]:
             if before is not None and raw == before_raw:
                 return before, True
             now = parse_locks(raw, device)
-            if before is not None and now == before:
+            if before is not None and (now == before or _agree(now, before, among)):
                 return now, True
             before_raw, before = raw, now
     finally:
         os.close(fd)
     return before or {}, False
+
+
+def _agree(now: dict[int, int], before: dict[int, int], among: Callable[[], frozenset[int]] | None) -> bool:
+    return among is not None and (now.keys() ^ before.keys()).isdisjoint(among())
 
 
 def _read_in_steps(fd: int, size: int) -> bytes:

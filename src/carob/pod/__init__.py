@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         remove_pod,
     )
     from carob.pod.directory import new_pod, open_pod, pod_from_uuid_string
-    from carob.pod.failure import ChildNotReady, ImmutablePod
+    from carob.pod.failure import ChildNotReady, ImmutablePod, PodLocked
     from carob.pod.listing import BrokenPod
     from carob.pod.netinfo import NetInfo
     from carob.pod.pod import Pod
@@ -60,6 +60,7 @@ __all__ = [
     "Outcome",
     "Pod",
     "PodAlive",
+    "PodLocked",
     "Policy",
     "State",
     "Step",
@@ -91,7 +92,7 @@ _MODULES = {
         "remove_pod",
     ),
     "directory": ("new_pod", "open_pod", "pod_from_uuid_string"),
-    "failure": ("ChildNotReady", "ImmutablePod"),
+    "failure": ("ChildNotReady", "ImmutablePod", "PodLocked"),
     "listing": ("BrokenPod",),
     "netinfo": ("NetInfo",),
     "pod": ("Pod",),

@@ -10,8 +10,8 @@ import os
 from enum import Enum
 from time import time
 
-from carob.errors import CarobError, Conflict, CorruptData, LostRace
-from carob.pod.failure import failed
+from carob.errors import CarobError, Conflict, CorruptData, LostRace, NotFound
+from carob.pod.failure import PodLocked, failed
 from carob.pod.listing import BrokenPod
 from carob.pod.remove import delete, delete_embryo, deleting_has_begun, leave_mark, start_deleting
 from carob.pod.state import INCLUDE_ALL_DIRS, State
@@ -71,7 +71,7 @@ class Collected:
     """One pod's part of a pass.
 
     ``state`` is as it was left, ``None`` for what is no pod. ``error`` is why it is ``FAILED``, or
-    ``BUSY``: another was quicker, or a process of the pod lives.
+    ``BUSY``: another was quicker or holds the pod, or a process of it lives.
     """
 
     __slots__ = ("error", "outcome", "state", "uuid")
@@ -147,10 +147,11 @@ def collect_pod(pod: Pod, policy: Policy, *, alive: Alive, clean_up: CleanUp) ->
             outcome = _do(step, pod, alive, clean_up)
             if outcome is Outcome.DELETED:
                 return Collected(pod.uuid, outcome, pod.state())
-    except (LostRace, PodAlive) as error:
+    except (LostRace, PodAlive, PodLocked) as error:
         return Collected(pod.uuid, Outcome.BUSY, pod.state(), error)
     except Exception as error:  # noqa: BLE001 - one pod's trouble, the callbacks' too, stays with that pod
-        return Collected(pod.uuid, Outcome.FAILED, pod.state(), error)
+        outcome = Outcome.BUSY if isinstance(error, NotFound) and _is_gone(pod) else Outcome.FAILED
+        return Collected(pod.uuid, outcome, pod.state(), error)
 
 
 def remove_pod(pod: Pod, *, alive: Alive, clean_up: CleanUp) -> None:
@@ -172,6 +173,13 @@ def remove_pod(pod: Pod, *, alive: Alive, clean_up: CleanUp) -> None:
         case _:
             pass
     _delete_dead(pod, alive, clean_up)
+
+
+def _is_gone(pod: Pod) -> bool:
+    try:
+        return pod.refresh() is State.GONE
+    except CarobError:
+        return False
 
 
 class PodAlive(Conflict):

@@ -118,7 +118,7 @@ def open_pod(data_dir: str | os.PathLike[str], uuid: str) -> Pod:
     directory, locked = locate(data_dir, uuid)
     if directory is None:
         raise NotFound(f"there is no pod {uuid} in {data_dir}", hint="carob list shows the pods")
-    pod = Pod(data_dir, uuid, directory, state_of(directory, locked=locked))
+    pod = Pod(data_dir, uuid, state_of(directory, locked=locked))
     pod.fd()
     return pod
 
@@ -182,7 +182,7 @@ def new_pod(data_dir: str | os.PathLike[str]) -> Pod:
             continue
         except OSError as error:
             raise failed(error, f"cannot make a pod in {data_dir}") from error
-        pod = Pod(data_dir, uuid, Directory.EMBRYO, State.EMBRYO, created_by_me=True)
+        pod = Pod(data_dir, uuid, State.EMBRYO, created_by_me=True)
         try:
             pod.to_preparing()
         except (NotFound, Conflict):

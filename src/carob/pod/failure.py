@@ -22,6 +22,12 @@ class ImmutablePod(Conflict):
     kind = "immutable pod"
 
 
+class PodLocked(Conflict):
+    """Another process holds the pod's lock; what was asked for may be possible in a moment."""
+
+    kind = "pod locked"
+
+
 class ChildNotReady(Conflict):
     """The process that is to become PID 1 of the pod is not there yet (rkt's ``ErrChildNotReady``)."""
 

@@ -11,7 +11,6 @@ from carob.errors import InvalidInput
 from carob.linux.flock import EXCLUSIVE, UNLOCKED, FileLock
 from carob.pod import directory as _directory
 from carob.pod.state import (
-    Directory,
     State,
     directory_of,
     is_after_run,
@@ -61,7 +60,6 @@ class Pod:
         self,
         data_dir: str,
         uuid: str,
-        directory: Directory | None,
         state: State,
         *,
         created_by_me: bool = False,

@@ -12,13 +12,13 @@ import os
 from itertools import islice
 from time import monotonic, sleep
 
-from carob.errors import CarobError, Conflict
+from carob.errors import CarobError, Conflict, LostRace, NotFound
 from carob.linux.files import fsync_directory, open_directory_beneath
 from carob.linux.flock import EXCLUSIVE
 from carob.pod import layout
 from carob.pod.directory import directory_path, pod_path
-from carob.pod.failure import failed
-from carob.pod.state import TO_GONE, Directory, State, directory_of
+from carob.pod.failure import PodLocked, failed
+from carob.pod.state import DELETING_STATES, TO_GONE, Directory, State, directory_of
 from carob.pod.transition import refuse
 
 TYPE_CHECKING = False
@@ -40,7 +40,15 @@ def start_deleting(pod: Pod) -> None:
     """
     before = pod.state()
     deadline = monotonic() + _LOCK_TIMEOUT_S
-    while pod.held() != EXCLUSIVE:
+    try:
+        pod.fd()
+    except NotFound:
+        refuse(pod, TO_GONE, before)
+    if pod.held() == EXCLUSIVE:
+        if pod.refresh() not in DELETING_STATES:
+            refuse(pod, TO_GONE, before)
+        return
+    while True:
         if pod.refresh() not in TO_GONE.sources:
             refuse(pod, TO_GONE, before)
         if pod.try_exclusive_lock():
@@ -49,7 +57,7 @@ def start_deleting(pod: Pod) -> None:
             refuse(pod, TO_GONE, before)
         sleep(_PAUSE_S)
     directory = directory_of(pod.refresh())
-    if directory not in (Directory.EXITED_GARBAGE, Directory.GARBAGE) or not _is_at(pod, directory):
+    if pod.state() not in DELETING_STATES or directory is None or not _is_at(pod, directory):
         pod.unlock()
         refuse(pod, TO_GONE, before)
 
@@ -67,12 +75,16 @@ def delete(pod: Pod) -> None:
 
 
 def delete_embryo(pod: Pod) -> None:
-    """Deletes an embryo that its creator left behind. Raises ``Conflict`` if it is none or is locked."""
+    """Deletes an embryo that its creator left behind.
+
+    Raises ``PodLocked`` while somebody holds it, ``LostRace`` if it is none any more.
+    """
     if not pod.try_exclusive_lock():
-        raise Conflict(f"embryo {pod.uuid} is locked by its creator")
+        raise PodLocked(f"embryo {pod.uuid} is locked, by its creator or by another collector")
     if pod.refresh() is not State.EMBRYO or not _is_at(pod, Directory.EMBRYO):
         pod.unlock()
-        raise Conflict(f"pod {pod.uuid} is {pod.refresh()}, not an embryo")
+        now = pod.refresh()
+        raise LostRace(f"pod {pod.uuid} is {now}, and no embryo any more", state=now)
     _delete_locked(pod, Directory.EMBRYO)
 
 

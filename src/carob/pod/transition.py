@@ -14,15 +14,16 @@ from __future__ import annotations
 import os
 from time import monotonic, sleep
 
-from carob.errors import Conflict, LostRace
+from carob.errors import Conflict, LostRace, NotFound
 from carob.linux.files import fsync_directory, make_directory_durably, move_noreplace
 from carob.linux.flock import EXCLUSIVE, FileLock
 from carob.pod.directory import directory_path, open_lock, pod_path
-from carob.pod.failure import failed
+from carob.pod.failure import PodLocked, failed
 from carob.pod.layout import DIRECTORY_MODE
 from carob.pod.state import (
     TO_EXITED_GARBAGE,
     TO_GARBAGE,
+    TO_GONE,
     TO_PREPARED,
     TO_PREPARING,
     TO_RUN,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 # The states of a pod that somebody has taken through the transition, as long as it is to be found.
 _AFTER = {transition.name: states_after(transition.target) - {State.GONE} for transition in TRANSITIONS}
+_AFTER[TO_GONE.name] = frozenset({State.GONE})
 _FIRST_PAUSE_S = 0.0002
 _LONGEST_PAUSE_S = 0.01
 _MARK_LOCK_TIMEOUT_S = 0.2
@@ -77,7 +79,10 @@ def to_run(pod: Pod, lock_timeout_s: float) -> None:
             refuse(pod, TO_RUN, before)
         _move(pod, TO_RUN, before, pod._open())
         return
-    lock = pod._open()
+    try:
+        lock = pod._open()
+    except NotFound:
+        refuse(pod, TO_RUN, before)
     _try_until(pod, TO_RUN, before, lock.try_exclusive_lock, lock_timeout_s)
     try:
         _move(pod, TO_RUN, before, lock)
@@ -101,7 +106,7 @@ def refuse(pod: Pod, transition: Transition, before: State) -> NoReturn:
     """Raises what is true of a pod that cannot make ``transition``; ``before`` is what the caller knew.
 
     ``LostRace`` where the caller knew it in a state that allows it, or where another has made this very
-    transition; else ``Conflict``.
+    transition; ``PodLocked`` where it could be done but for the lock; else ``Conflict``.
     """
     now = pod.refresh()
     message = f"pod {pod.uuid} is {now}, so {transition.name} cannot be done"
@@ -110,7 +115,7 @@ def refuse(pod: Pod, transition: Transition, before: State) -> NoReturn:
     if was_allowed or was_made:
         raise LostRace(message, state=now, hint="another process did it first; nothing was changed")
     if now in _sources(pod, transition):
-        raise Conflict(f"pod {pod.uuid} is {now}, but its lock is held by another", hint="try again later")
+        raise PodLocked(f"pod {pod.uuid} is {now}, but its lock is held by another", hint="try again later")
     raise Conflict(message)
 
 
@@ -153,7 +158,10 @@ def _mark(pod: Pod, transition: Transition, timeout_s: float) -> None:
             refuse(pod, transition, before)
         _move(pod, transition, before, pod._open())
         return
-    lock = open_lock(pod._data_dir, pod.uuid, directory_of(before))
+    try:
+        lock = open_lock(pod._data_dir, pod.uuid, directory_of(before))
+    except NotFound:
+        refuse(pod, transition, before)
     try:
         _try_until(pod, transition, before, lock.try_shared_lock, timeout_s)
         _move(pod, transition, before, lock)

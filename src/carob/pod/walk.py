@@ -22,7 +22,7 @@ from carob.linux.proc import exclusively_locked
 from carob.pod.directory import absolute, directory_path, locate, pod_path
 from carob.pod.listing import BrokenPod, Listing, list_directory
 from carob.pod.pod import Pod
-from carob.pod.state import INCLUDE_ALL_DIRS, STATES, Directory, State, directory_of, included, state_of
+from carob.pod.state import INCLUDE_ALL_DIRS, STATES, Directory, State, included, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def scan(
     report = broken or _ignore
     listings = [list_directory(data_dir, directory, report) for directory in included(include)]
     twice = _listed_twice(listings)
-    locks = _Locks()
+    locks = _Locks(listings)
     found: list[tuple[str, State]] = []
     alone: list[tuple[str, Directory]] = []
     for listing in listings:
@@ -75,7 +75,7 @@ def pods(data_dir: str | os.PathLike[str], include: int = INCLUDE_ALL_DIRS) -> I
         if isinstance(what, BrokenPod):
             yield what
             continue
-        with Pod(data_dir, name, directory_of(what), what) as pod:
+        with Pod(data_dir, name, what) as pod:
             yield pod
 
 
@@ -112,9 +112,10 @@ def _listed_twice(listings: list[Listing]) -> frozenset[str]:
 class _Locks:
     """The lock table, read once for each device, and not before it is asked for."""
 
-    __slots__ = ("_by_device",)
+    __slots__ = ("_by_device", "_listings")
 
-    def __init__(self) -> None:
+    def __init__(self, listings: list[Listing]) -> None:
+        self._listings = listings
         self._by_device: dict[int, tuple[dict[int, int], bool]] = {}
 
     def of(self, listing: Listing) -> tuple[dict[int, int], bool]:
@@ -124,11 +125,14 @@ class _Locks:
         known = self._by_device.get(listing.device)
         if known is None:
             try:
-                known = exclusively_locked(listing.device)
+                known = exclusively_locked(listing.device, self._inodes)
             except OSError:
                 known = {}, False
             self._by_device[listing.device] = known
         return known
+
+    def _inodes(self) -> frozenset[int]:
+        return frozenset(inode for listing in self._listings for inode in listing.inodes)
 
 
 def _tell(
