@@ -6,8 +6,6 @@ what appc has no word for.
 
 from __future__ import annotations
 
-from _hashlib import openssl_sha512
-
 from carob.protocol.compact_json import dumps
 
 TYPE_CHECKING = False
@@ -23,11 +21,17 @@ IMAGE_DIGEST = "carob/image-digest"
 IMAGE_REFERENCE = "carob/image-reference"
 POD_NAME = "carob/name"
 NETWORK = "carob/network"
+# Go's names to appc's (schema/types/labels.go); appc has no word for others, so no label says it.
+_ARCHITECTURES = {
+    "amd64": "amd64", "386": "i386", "arm64": "aarch64", "arm": "armv7l", "ppc64le": "ppc64le", "s390x": "s390x",
+}  # fmt: skip
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._~/")
 
 
 def image_hash(image_id: str) -> str:
     """An appc image id for an OCI image: appc knows SHA-512 only, so the digest is hashed once more."""
+    from _hashlib import openssl_sha512  # 4 ms that those who only read documents are spared
+
     return "sha512-" + openssl_sha512(image_id.encode()).hexdigest()[:64]
 
 
@@ -60,9 +64,10 @@ def _app(process: Process, mounts: Sequence[Mount]) -> dict[str, Any]:
 
 def image_manifest(name: str, image: Mapping[str, Any], process: Process) -> bytes:
     """``appsinfo/<app>/manifest``: the image's manifest in appc's terms."""
-    labels = [
-        {"name": key, "value": str(image[source])} for key, source in (("os", "os"), ("arch", "architecture"))
-    ]
+    labels = [{"name": "os", "value": "linux"}]
+    architecture = _ARCHITECTURES.get(str(image.get("architecture")))
+    if architecture is not None:
+        labels.append({"name": "arch", "value": architecture})
     document = {
         "acKind": "ImageManifest",
         "acVersion": AC_VERSION,

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 
-from carob.engine import settings, start
-from carob.engine.handle import PodHandle
+from carob.engine import settings
 from carob.engine.images import Images
-from carob.engine.request import App, PodRequest
+from carob.engine.supervision import Supervision, silent
 from carob.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from carob.engine.collect import Collection
-    from carob.engine.request import Network
+    from carob.engine.handle import PodHandle
+    from carob.engine.observe import BrokenPod, PodSummary
+    from carob.engine.request import App, Network, PodRequest
     from carob.engine.status import PodStatus
+    from carob.engine.supervision import Progress
     from carob.image.store import Store
     from carob.image.trees import Trees
 
@@ -38,7 +40,7 @@ class Engine:
     ) -> None:
         self.data_dir = os.path.abspath(data_dir if data_dir is not None else settings.default_data_dir())
         self.images = Images(self.data_dir)
-        self._supervision = start.Supervision(python, tuple(launcher))
+        self._supervision = Supervision(python, tuple(launcher))
 
     def __repr__(self) -> str:
         return f"Engine({self.data_dir!r})"
@@ -63,6 +65,8 @@ class Engine:
         (the pod stays, ended, with its logs), ``Unavailable``, ``OutOfResources``, and ``TimedOut`` after
         ``timeout_s``.
         """
+        from carob.engine.request import PodRequest
+
         request = PodRequest(
             apps,
             name=name,
@@ -76,12 +80,29 @@ class Engine:
         return self.run_request(request, tied=tied, timeout_s=timeout_s)
 
     def run_request(
-        self, request: PodRequest, *, tied: bool = False, timeout_s: float | None = None
+        self,
+        request: PodRequest,
+        *,
+        tied: bool = False,
+        timeout_s: float | None = None,
+        progress: Progress = silent,
     ) -> PodHandle:
-        """``run`` for a request made before."""
+        """``run`` for a request made before.
+
+        ``progress`` is called with each step as it is done (``carob.engine.supervision``) and the pod's uuid.
+        """
+        from carob.engine import start
+
         store, trees = self._image_parts()
         uuid = start.run_pod(
-            self.data_dir, request, store, trees, self._supervision, tied=tied, timeout_s=timeout_s
+            self.data_dir,
+            request,
+            store,
+            trees,
+            self._supervision,
+            tied=tied,
+            timeout_s=timeout_s,
+            progress=progress,
         )
         return self.handle(uuid)
 
@@ -99,6 +120,8 @@ class Engine:
         """Makes a pod of these apps, to be run later with ``PodHandle.run``. Arguments and errors as for
         ``run``.
         """
+        from carob.engine.request import PodRequest
+
         request = PodRequest(
             apps,
             name=name,
@@ -111,10 +134,12 @@ class Engine:
         )
         return self.prepare_request(request)
 
-    def prepare_request(self, request: PodRequest) -> PodHandle:
-        """``prepare`` for a request made before."""
+    def prepare_request(self, request: PodRequest, *, progress: Progress = silent) -> PodHandle:
+        """``prepare`` for a request made before; ``progress`` as for ``run_request``."""
+        from carob.engine import start
+
         store, trees = self._image_parts()
-        return self.handle(start.prepare_pod(self.data_dir, request, store, trees))
+        return self.handle(start.prepare_pod(self.data_dir, request, store, trees, progress=progress))
 
     def _image_parts(self) -> tuple[Store, Trees]:
         from carob.image.store import Store
@@ -124,6 +149,8 @@ class Engine:
 
     def handle(self, uuid: str) -> PodHandle:
         """A handle for a whole uuid; whether there is such a pod shows when it is used."""
+        from carob.engine.handle import PodHandle
+
         return PodHandle(self.data_dir, uuid, self._supervision)
 
     def get(self, uuid: str) -> PodHandle:
@@ -148,6 +175,17 @@ class Engine:
         from carob.engine.observe import statuses
 
         return statuses(self.data_dir)
+
+    def summaries(
+        self, broken: Callable[[BrokenPod], object] | None = None, *, times: bool = False
+    ) -> Iterator[PodSummary]:
+        """What the manifests tell of the same pods, in the same order: the quick way through thousands.
+
+        What is among the pods and is none goes to ``broken``. With ``times`` they have those as well.
+        """
+        from carob.engine.observe import summaries
+
+        return summaries(self.data_dir, broken, times=times)
 
     def gc(
         self, *, grace_s: float = 1800.0, expire_prepared_s: float = 86400.0, mark_only: bool = False

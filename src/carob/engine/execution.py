@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from carob.pod import Pod
 
 _CHUNK_BYTES = 65536
+_LAST_BYTES = 1 << 20  # the most that a pipe holds (pipe(7)), so what can be left at a process's end
 _ANSWER_TIMEOUT_S = 30.0
 
 
@@ -106,6 +107,8 @@ class Execution:
         """Feeds ``data``, ends the input, and returns all output once the process has ended."""
         from carob.engine.keeper import Deadline
 
+        if self.stderr < 0:
+            raise InvalidInput("communicate is for pipes: read from and write to a terminal's descriptor")
         deadline = Deadline(timeout_s)
         output: dict[int, list[bytes]] = {self.stdout: [], self.stderr: []}
         stdout, stderr = self.stdout, self.stderr
@@ -123,7 +126,7 @@ class Execution:
         while self._end is None:
             left = deadline.left_s()
             ready = poll.poll(None if left is None else int(left * 1000) + 1)
-            if not ready:
+            if not ready or left == 0:  # a process that never stops writing is always ready
                 raise TimedOut(f"{self.args[0]} did not end within {timeout_s} s")
             for descriptor, _ in ready:
                 if descriptor == self.fileno():
@@ -133,8 +136,7 @@ class Execution:
                 elif not _read_into(descriptor, output[descriptor]):
                     poll.unregister(descriptor)
         for descriptor, parts in output.items():
-            while _read_into(descriptor, parts) and select.select([descriptor], [], [], 0)[0]:
-                continue
+            _read_rest(descriptor, parts)
         return b"".join(output[stdout]), b"".join(output[stderr])
 
     def _feed(self, rest: memoryview, poll: Any) -> memoryview:
@@ -148,6 +150,15 @@ class Execution:
             poll.unregister(self.stdin)
             self.close_stdin()
         return rest
+
+
+def _read_rest(descriptor: int, parts: list[bytes]) -> None:
+    """Takes what is left at the process's end, and no more than that: daemons of its may write on."""
+    poll = select.poll()  # select(2) knows no descriptor above 1023
+    poll.register(descriptor, select.POLLIN)
+    left = _LAST_BYTES
+    while left > 0 and poll.poll(0) and _read_into(descriptor, parts):
+        left -= len(parts[-1])
 
 
 def _read_into(descriptor: int, parts: list[bytes]) -> bool:
@@ -192,9 +203,7 @@ def start(
     ours = (-1, -1, -1)
     try:
         if not tty:
-            pairs = [os.pipe() for _ in range(3)]
-            theirs = (pairs[0][0], pairs[1][1], pairs[2][1])
-            ours = (pairs[0][1], pairs[1][0], pairs[2][0])
+            ours, theirs = _pipes()
         connection.send(request, theirs)
         _close(theirs)
         theirs = ()
@@ -213,6 +222,18 @@ def start(
         _close(theirs + ours)
         connection.close()
         raise
+
+
+def _pipes() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The caller's and the process's ends of stdin, stdout and stderr."""
+    made: list[int] = []
+    try:
+        for _ in range(3):
+            made += os.pipe()
+    except OSError:
+        _close(tuple(made))
+        raise
+    return (made[1], made[2], made[4]), (made[0], made[3], made[5])
 
 
 def _close(descriptors: tuple[int, ...]) -> None:

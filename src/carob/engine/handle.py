@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from carob.engine import execution, output, start, status, stop, tombstone
+from carob.engine import status
 from carob.engine.ends import Unknown, from_view
+from carob.engine.supervision import silent
 from carob.errors import InvalidInput, NotFound, Unavailable
 from carob.pod import State
 from carob.pod import open_pod as open_directory
-from carob.supervisor import client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
+    from carob.engine import execution, output
     from carob.engine.ends import AppEnd
-    from carob.engine.start import Supervision
+    from carob.engine.supervision import Progress, Supervision
     from carob.logs.entry import LogEntry
     from carob.pod import Pod
 
@@ -60,6 +61,8 @@ class PodHandle:
         return self
 
     def _tie(self, pod: Pod) -> None:
+        from carob.supervisor import client
+
         try:
             client.tie(pod.fd(), self.uuid)
         except Unavailable:
@@ -75,13 +78,21 @@ class PodHandle:
 
     # Its life
 
-    def run(self, *, tied: bool = False, timeout_s: float | None = None) -> None:
-        """Runs a prepared pod; see ``Engine.run``. ``LostRace`` where another process was quicker."""
+    def run(
+        self, *, tied: bool = False, timeout_s: float | None = None, progress: Progress = silent
+    ) -> None:
+        """Runs a prepared pod; see ``Engine.run_request``. ``LostRace`` where another process was quicker."""
+        from carob.engine import start
+
         with self._open() as pod:
-            start.run_prepared(self._data_dir, pod, self._supervision, tied=tied, timeout_s=timeout_s)
+            start.run_prepared(
+                self._data_dir, pod, self._supervision, tied=tied, timeout_s=timeout_s, progress=progress
+            )
 
     def wait(self, *, timeout_s: float | None = None) -> PodEnd:
         """Waits until the pod has ended and nothing of it runs; returns how. Raises ``TimedOut``."""
+        from carob.engine import stop
+
         try:
             with self._open() as pod:
                 state = stop.wait_over(pod, timeout_s=timeout_s)
@@ -100,11 +111,15 @@ class PodHandle:
 
     def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
         """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over."""
+        from carob.engine import stop
+
         with self._open() as pod:
             stop.stop(pod, grace_s=grace_s, timeout_s=timeout_s)
 
     def kill(self) -> None:
         """Ends the pod at once and returns when it is over."""
+        from carob.engine import stop
+
         with self._open() as pod:
             stop.kill(pod)
 
@@ -112,10 +127,14 @@ class PodHandle:
         """Sends a signal to the first process of an app, or of the only one."""
         with self._open() as pod:
             request = {"op": "signal", "app": self._app(pod, app), "signal": number}
+            from carob.supervisor import client
+
             client.ask(pod.fd(), self.uuid, request)
 
     def remove(self, *, force: bool = False) -> None:
         """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
+        from carob.engine import stop
+
         try:
             with self._open() as pod:
                 stop.remove(pod, self._data_dir, force=force)
@@ -131,6 +150,8 @@ class PodHandle:
 
     def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> output.Logs:
         """What an app, or the only one, wrote."""
+        from carob.engine import output
+
         pod = self._open()
         return output.Logs(pod, self._app(pod, app), tail=tail, since_ns=since_ns)
 
@@ -138,9 +159,25 @@ class PodHandle:
         self, *apps: str, tail: int | None = None, since_ns: int = 0
     ) -> Iterator[tuple[str, LogEntry]]:
         """(app, entry) as these apps, by default all, write; ends with the pod."""
+        from carob.engine import output
+
         with self._open() as pod:
             names = apps or tuple(str(one["name"]) for one in status.manifest_summary(pod)[1])
             yield from output.follow(pod, names, tail=tail, since_ns=since_ns)
+
+    def log_batches(
+        self, *apps: str, tail: int | None = None, since_ns: int = 0, follow: bool = True
+    ) -> Iterator[list[tuple[str, LogEntry]]]:
+        """``follow_logs`` by what is there at a time, for who passes much output on.
+
+        Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
+        """
+        from carob.engine import output
+
+        with self._open() as pod:
+            names = tuple(str(one["name"]) for one in status.manifest_summary(pod)[1])
+            chosen = tuple(self._app(pod, app) for app in apps) or names
+            yield from output.batches(pod, chosen, tail=tail, since_ns=since_ns, follow=follow)
 
     def manifest(self) -> bytes:
         """The pod manifest, as it is on disk."""
@@ -160,6 +197,8 @@ class PodHandle:
         tty: bool = False,
     ) -> execution.Execution:
         """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
+        from carob.engine import execution
+
         with self._open() as pod:
             return execution.start(pod, self._app(pod, app), argv, env=env, cwd=cwd, user=user, tty=tty)
 
@@ -188,6 +227,8 @@ class PodHandle:
         captured: tuple[Any, Any] = (out, err)
         if text:
             captured = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        from carob.engine import execution
+
         completed = execution.Completed(tuple(argv), end, *captured)
         if check:
             completed.check_returncode()
@@ -205,6 +246,8 @@ class PodHandle:
         return app
 
     def _buried(self) -> PodEnd:
+        from carob.engine import tombstone
+
         record = tombstone.read(self._data_dir, self.uuid)
         if record is None:
             raise NotFound(f"pod {self.uuid} is gone, and so is the record of its end")

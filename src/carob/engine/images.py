@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 
-from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carob.image.gc import Collected
-    from carob.image.resolved import ImageSummary, ResolvedImage
+    from carob.image.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
 
 
 class Images:
@@ -56,6 +55,7 @@ def in_use(data_dir: str) -> set[str]:
     """The image ids and chain ids that the pods of a data directory have written down."""
     from carob.engine.documents import IMAGE_DIGEST
     from carob.engine.status import annotation, manifest_summary
+    from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
 
     used: set[str] = set()
     for pod in pods(data_dir, INCLUDE_ALL_DIRS):

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from carob.logs.entry import LogEntry
+    from carob.logs.entry import LogEntry as LogEntry  # noqa: PLC0414 - shown by carob.aio
     from carob.pod import Pod
 
 BOTH = ("stdout", "stderr")
@@ -85,6 +85,92 @@ def follow(
     finally:
         init.close()
         os.close(directory)
+
+
+_BATCH = 1000
+
+
+class Following:
+    """``follow`` for callers that wait in a way of their own: an event loop. Close it at the end.
+
+    Over and over: ``take``; where that gives nothing and it is not ``over``, wait until one of
+    ``descriptors`` is readable, ``look_again_s`` at most, and ``heard``. One thread at a time.
+    """
+
+    def __init__(self, pod: Pod, apps: Sequence[str], *, since_ns: int = 0, tail: int | None = None) -> None:
+        from carob.logs.follow import looks
+        from carob.logs.watch import LogWatch
+
+        self.over = False
+        self._pod = pod
+        self._directory = _open(pod)
+        self._init = _Init(pod)
+        self._watch = LogWatch(self._directory, self._init.descriptors())
+        names = [app + _SUFFIX for app in apps]
+        self._looks = looks(
+            self._directory, names, self._init.ended, streams=BOTH, since_ns=since_ns, tail=tail
+        )
+
+    def take(self) -> list[tuple[str, LogEntry]]:
+        """Some of what was written and not yet taken; empty where there is nothing at the moment."""
+        batch: list[tuple[str, LogEntry]] = []
+        for found in self._looks:
+            if found is None:
+                return batch
+            batch.append((found[0].removesuffix(_SUFFIX), found[1]))
+            if len(batch) >= _BATCH:
+                return batch
+        self.over = True
+        return batch
+
+    @property
+    def look_again_s(self) -> float:
+        """How long to wait at most: events are hints."""
+        from carob.logs.follow import LOOK_AGAIN_S
+        from carob.logs.watch import UNWATCHED_LOOK_S
+
+        return LOOK_AGAIN_S if self._watch.watching else UNWATCHED_LOOK_S
+
+    def descriptors(self) -> list[int]:
+        """What becomes readable when there may be more."""
+        return self._watch.descriptors()
+
+    def heard(self) -> None:
+        """Forgets the changes that have just ended a wait."""
+        self._watch.drain()
+
+    def close(self) -> None:
+        """Lets go of the files; the pod is the caller's to close."""
+        self._looks.close()
+        self._watch.close()
+        self._init.close()
+        os.close(self._directory)
+
+
+def batches(
+    pod: Pod, apps: Sequence[str], *, since_ns: int = 0, tail: int | None = None, follow: bool = True
+) -> Iterator[list[tuple[str, LogEntry]]]:
+    """``follow``, with all that is there at a time, up to some number, in one list; none is empty.
+
+    Without ``follow`` it ends where it would wait.
+    """
+    from select import POLLIN, poll
+
+    following = Following(pod, apps, since_ns=since_ns, tail=tail)
+    try:
+        while True:
+            if batch := following.take():
+                yield batch
+            elif following.over or not follow:
+                return
+            else:
+                waiting = poll()
+                for descriptor in following.descriptors():
+                    waiting.register(descriptor, POLLIN)
+                waiting.poll(following.look_again_s * 1000)
+                following.heard()
+    finally:
+        following.close()
 
 
 class _Init:

@@ -99,10 +99,12 @@ def run_pod(
             _discard(pod)
             raise
         try:
-            monitor.wait_ready(pod_path(data_dir, Directory.RUN, uuid), uuid=uuid, timeout_s=timeout_s)
+            _wait_ready(data_dir, uuid, monitor, timeout_s)
         except BaseException as error:
             if not isinstance(error, Exception):
                 _abandon(data_dir, uuid)
+            elif pod.refresh() is State.PREPARED:
+                _discard(pod)
             raise
         finally:
             monitor.close()
@@ -146,6 +148,15 @@ def _go(data_dir: str, uuid: str, monitor: launch.Monitor, *, tied: bool) -> Non
     )
 
 
+def _wait_ready(data_dir: str, uuid: str, monitor: launch.Monitor, timeout_s: float | None) -> None:
+    monitor.wait_ready(
+        pod_path(data_dir, Directory.PREPARED, uuid),
+        pod_path(data_dir, Directory.RUN, uuid),
+        uuid=uuid,
+        timeout_s=timeout_s,
+    )
+
+
 def run_prepared(
     data_dir: str,
     pod: Pod,
@@ -174,7 +185,7 @@ def run_prepared(
         raise
     try:
         _go(data_dir, uuid, monitor, tied=tied)
-        monitor.wait_ready(pod_path(data_dir, Directory.RUN, uuid), uuid=uuid, timeout_s=timeout_s)
+        _wait_ready(data_dir, uuid, monitor, timeout_s)
     except LostRace as error:
         error.state = pod.refresh()
         raise

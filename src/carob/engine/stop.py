@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import sleep
 
 from carob.engine import tombstone
 from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
@@ -16,11 +17,13 @@ from carob.supervisor import client
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from carob.engine.keeper import Keeper
     from carob.pod import Pod
 
 _SIGKILL = 9
 _AFTER_GRACE_S = 5.0
 _AFTER_KILL_S = 10.0
+_PAUSE_S = 0.002
 
 
 def wait_over(pod: Pod, *, timeout_s: float | None) -> State:
@@ -38,19 +41,30 @@ def stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> None:
     After the grace init sends SIGKILL. Where init does not answer it is killed itself. Raises ``Conflict``
     for a pod that does not run yet, ``TimedOut`` where processes cannot be killed.
     """
-    if not _has_run(pod):
+    patience_s = ask_to_stop(pod, grace_s=grace_s, timeout_s=timeout_s)
+    if patience_s is None:
         return
+    try:
+        wait_over(pod, timeout_s=patience_s)
+    except TimedOut:
+        kill(pod, timeout_s=_AFTER_KILL_S)
+
+
+def ask_to_stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> float | None:
+    """The first half of ``stop``: asks, and returns how long to wait (s) before the pod is killed.
+
+    ``None`` where there is nothing to wait for, the pod being gone or, where init did not answer, killed.
+    """
+    if not _has_run(pod):
+        return None
     try:
         client.ask(pod.fd(), str(pod.uuid), {"op": "stop", "grace_s": grace_s})
     except Unavailable:
         kill(pod, timeout_s=timeout_s)
-        return
-    if timeout_s is None:
-        timeout_s = (_planned_grace_s(pod) if grace_s is None else grace_s) + _AFTER_GRACE_S
-    try:
-        wait_over(pod, timeout_s=timeout_s)
-    except TimedOut:
-        kill(pod, timeout_s=_AFTER_KILL_S)
+        return None
+    if timeout_s is not None:
+        return timeout_s
+    return (_planned_grace_s(pod) if grace_s is None else grace_s) + _AFTER_GRACE_S
 
 
 def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
@@ -59,9 +73,7 @@ def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
         return
     init, _ = keepers(pod)
     if init is None and pod.state() is State.RUNNING:
-        # Between the rename to run and init's being written down: a moment, or the monitor died in it.
-        pod.container_pid1(timeout_s=_AFTER_GRACE_S)
-        init, _ = keepers(pod)
+        init = _await_init(pod)
     pidfd = init.open() if init is not None else None
     if pidfd is not None:
         try:
@@ -69,6 +81,17 @@ def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
         finally:
             os.close(pidfd)
     wait_over(pod, timeout_s=_AFTER_KILL_S if timeout_s is None else timeout_s)
+
+
+def _await_init(pod: Pod) -> Keeper | None:
+    """Between the rename to run and init's being written down: a moment, or the monitor died in it."""
+    deadline = Deadline(_AFTER_GRACE_S)
+    while deadline.left_s():
+        init, _ = keepers(pod)
+        if init is not None or pod.refresh() is not State.RUNNING:
+            return init
+        sleep(_PAUSE_S)
+    return None
 
 
 def _has_run(pod: Pod) -> bool:

@@ -39,7 +39,7 @@ def directory(hierarchy: str, group: str) -> str:
     return base + group.rstrip("/")
 
 
-def memberships(pid: int | str = "self") -> dict[str, str]:
+def memberships(pid: int) -> dict[str, str]:
     """The group of a process in each mounted hierarchy, by hierarchy name (``/proc/<pid>/cgroup``)."""
     found: dict[str, str] = {}
     mounted = hierarchies()
@@ -118,14 +118,33 @@ def enter(hierarchy: str, group: str, pid: int = 0) -> None:
     _write(f"{directory(hierarchy, group)}/cgroup.procs", str(pid))
 
 
-def leave_to_root(pid: int = 0) -> None:
-    """Moves a process to the root of every hierarchy where it is elsewhere; what is refused is left."""
-    for name, group in memberships(pid or "self").items():
-        if group != "/":
+def leave_to_root(*pids: int) -> None:
+    """Moves these processes of one origin to the root of every hierarchy where they are elsewhere.
+
+    At least one write is made, if only to stay, because the first one after some quiet is slow and may be
+    wanted now rather than later. What is refused is left.
+    """
+    found = memberships(pids[0])
+    elsewhere = [name for name, group in found.items() if group != "/"]
+    for name in elsewhere or list(found)[:1]:
+        for pid in pids:
             try:
                 enter(name, "/", pid)
             except OSError:
                 continue
+
+
+def place_init(group: str, pid: int) -> None:
+    """Puts a pod's init, which has no children yet, into the pod's group.
+
+    On v2 that is a leaf of its own (cgroups(7), no internal processes), with a name that no app can have.
+    """
+    for name in hierarchies():
+        if name == V2:
+            os.makedirs(directory(name, f"{group}/_init"), 0o755, exist_ok=True)
+            enter(name, f"{group}/_init", pid)
+        elif holds_pods(name):
+            enter(name, group, pid)
 
 
 def processes(group: str) -> list[int]:

@@ -158,7 +158,7 @@ def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int
 
 
 def pivot_root(new_root: int) -> None:
-    """Makes the mount behind a descriptor the root, and lets go of the old one (pivot_root(2), stacked form)."""
+    """Makes the mount behind a descriptor the root and lets go of the old one (pivot_root(2), stacked)."""
     os.fchdir(new_root)
     _sys.syscall(_sys.SYS_PIVOT_ROOT, ".", ".")
     detach(".")

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _LONGEST_SLEEP_S = 3600.0
 
 
-def main(channel: socket, link: socket, network: str, runtime: str) -> NoReturn:
+def main(channel_fd: int, link: socket, network: str, runtime: str) -> NoReturn:
     """Runs the pod that the monitor sends over ``link``; never returns."""
+    channel = socket(fileno=channel_fd)
     status = 1
     try:
         init = Init(channel, link, network, runtime)
@@ -87,15 +88,8 @@ class Init:
     def enter(self, path: str, pod: int) -> None:
         """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root."""
         self.pod = pod
-        self.plan = plans.read(read_file(f"{path}/{plans.PLAN}"))
+        self.plan = plans.read(read_file(f"{path}/{plans.PLAN}").encode())
         group = self.plan["cgroup"]
-        for hierarchy in self.hierarchies:
-            if hierarchy == cgroup.V2:
-                # A leaf of its own (cgroups(7), no internal processes), with a name that no app can have.
-                os.makedirs(cgroup.directory(hierarchy, f"{group}/_init"), 0o755, exist_ok=True)
-                cgroup.enter(hierarchy, f"{group}/_init")
-            else:
-                cgroup.enter(hierarchy, group)
         namespaces.set_hostname(self.plan["hostname"])
         for spec in self.plan["apps"]:
             self.apps[spec["name"]] = App(spec, group, pod)
@@ -235,7 +229,10 @@ class Init:
     # -- stopping
 
     def _hear_monitor(self) -> None:
-        word = self.link.recv(16)
+        try:
+            word = self.link.recv(16)
+        except ConnectionResetError:
+            word = b""
         if word == b"stop":
             self.stop("stopped", "the monitor was asked to stop")
         elif not word:

@@ -6,12 +6,11 @@ to that word it holds nothing and simply ends if the caller does.
 
 from __future__ import annotations
 
-import _thread
 import os
 from _socket import socket
+from fcntl import F_DUPFD_CLOEXEC, fcntl
 
 from carob.errors import AppStartFailed, LostRace, TimedOut, Unavailable
-from carob.linux import cgroup
 from carob.supervisor import channel as channels
 from carob.supervisor import interpreter
 
@@ -20,19 +19,18 @@ if TYPE_CHECKING:
     pass
 
 _CHANNEL = 3
+_CALLER = 4
 _LOG_TAIL_BYTES = 2000
 # All that can be: not SIGKILL and SIGSTOP, nor the two that the C library keeps for itself.
 _ALL_SIGNALS_TO_DEFAULT = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
-_MOVE_TIMEOUT_S = 1.0
 
 
 class Monitor:
     """A monitor that was started and waits for its pod. Use it once; ``close`` it in any case."""
 
-    def __init__(self, pid: int, channel: socket, moved: _thread.LockType) -> None:
+    def __init__(self, pid: int, channel: socket) -> None:
         self._pid = pid
         self._channel: socket | None = channel
-        self._moved = moved
 
     def go(
         self,
@@ -61,8 +59,8 @@ class Monitor:
         finally:
             channels.close_all(list(pidfds))
 
-    def wait_ready(self, target: str, *, uuid: str, timeout_s: float | None = None) -> None:
-        """Returns when all apps run (or already ended).
+    def wait_ready(self, source: str, target: str, *, uuid: str, timeout_s: float | None = None) -> None:
+        """Returns when all apps run (or already ended); the paths are those given to ``go``.
 
         Raises ``LostRace`` where another process ran the pod, ``AppStartFailed``, ``Unavailable`` with the
         supervisor's own last words, or ``TimedOut`` (the pod may still come up).
@@ -87,7 +85,8 @@ class Monitor:
             case {"event": "failed", "message": str(text)}:
                 raise Unavailable(f"pod {uuid} could not be started: {text}")
             case _:
-                raise Unavailable(f"the supervisor of pod {uuid} ended early: {self._said(target)}")
+                said = self._said(target) if os.path.isdir(target) else self._said(source)
+                raise Unavailable(f"the supervisor of pod {uuid} ended early: {said}")
 
     def _said(self, pod_path: str) -> str:
         return log_tail(pod_path) or "it left no word"
@@ -100,12 +99,7 @@ class Monitor:
             self._collect()
 
     def _collect(self) -> None:
-        """Reaps the process that was started; it only forks the monitor and ends.
-
-        Not before the thread that moves it is done: the number may then be another process's. In a forked
-        child of the caller there is no such thread, hence the timeout.
-        """
-        self._moved.acquire(timeout=_MOVE_TIMEOUT_S)
+        """Reaps the process that was started; it only forks the monitor and ends."""
         try:
             os.waitpid(self._pid, 0)
         except ChildProcessError:
@@ -121,10 +115,12 @@ def start(
     """
     argv = [*interpreter.command(python, launcher), network, runtime]
     ours, theirs = channels.pair()
+    caller = _pidfd_of_this_process()
     log = os.path.join(pod_path, "carob", "supervisor.log")
     # The channel goes first: in a process without standard streams it may stand where they belong.
     actions = [
         (os.POSIX_SPAWN_DUP2, theirs.fileno(), _CHANNEL),
+        (os.POSIX_SPAWN_DUP2, caller, _CALLER),
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640),
         (os.POSIX_SPAWN_DUP2, 1, 2),
@@ -139,31 +135,17 @@ def start(
         raise Unavailable(f"the supervisor of {pod_path} could not be started: {error}") from error
     finally:
         theirs.close()
-    return Monitor(pid, ours, _pay_for_cgroups(pid))
+        os.close(caller)
+    return Monitor(pid, ours)
 
 
-def _pay_for_cgroups(pid: int) -> _thread.LockType:
-    """Moves the new process out of the caller's groups now, in a thread; the lock is free once that is done.
-
-    The first such write after some 10 ms of quiet waits for all processors (5 to 17 ms); the ones that
-    follow do not. So the wait passes while the interpreter starts and the caller prepares.
-    """
-    moved = _thread.allocate_lock()
-    moved.acquire()
-
-    def move() -> None:
-        try:
-            cgroup.leave_to_root(pid)
-        except OSError:
-            return
-        finally:
-            moved.release()
-
+def _pidfd_of_this_process() -> int:
+    """A pidfd with a number that is none of those which a supervisor is given."""
+    pidfd = os.pidfd_open(os.getpid())
     try:
-        _thread.start_new_thread(move, ())
-    except RuntimeError:  # no more threads; the monitor moves itself as well
-        moved.release()
-    return moved
+        return fcntl(pidfd, F_DUPFD_CLOEXEC, _CALLER + 1)
+    finally:
+        os.close(pidfd)
 
 
 def log_tail(pod_path: str) -> str:

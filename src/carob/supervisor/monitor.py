@@ -14,8 +14,8 @@ from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 from fcntl import LOCK_EX, LOCK_NB, flock
 
-from carob.linux import cgroup, namespaces
-from carob.linux.syscall import SYS_PIDFD_OPEN, rename_noreplace, syscall
+from carob.linux import cgroup
+from carob.linux.syscall import rename_noreplace
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
 from carob.supervisor import identity, removal
@@ -25,9 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_NAMESPACES = (
-    namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
-)
 _LOCK_TRIES = 50
 _CGROUP_TRIES = 200
 
@@ -36,22 +33,31 @@ class LostRace(Exception):
     """Another process moved the pod first."""
 
 
-def main(channel_fd: int, caller: int, network: str, runtime: str) -> None:
+class Init:
+    """The pod's init as its monitor holds it: pid, pidfd and the link to talk over."""
+
+    __slots__ = ("link", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int, link: socket) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self.link = link
+
+
+def main(channel_fd: int, caller: int, init: Init) -> None:
     """Runs one pod from ``prepared`` to the end; never returns.
 
-    Init is made at once, and prepares what does not depend on the pod while this process waits for the
-    word to go. Until then both end with the caller, by the channel's end or by the caller's own (a forked
-    child of the caller may keep the channel open).
+    Init prepares meanwhile what does not depend on the pod. Until the word to go both end with the
+    caller, by the channel's end or by that of the process behind the pidfd ``caller`` (a forked child of the
+    caller may keep the channel open).
     """
     channel = socket(fileno=channel_fd)
-    os.set_inheritable(channel_fd, False)
-    cgroup.leave_to_root()
     status = 1
     try:
-        keeper = Keeper(channel, network, runtime)
+        cgroup.leave_to_root(os.getpid(), init.pid)
         message, callers = _first_message(channel, caller)
         if message is not None and message.get("op") == "go":
-            status = keeper.keep(message, callers)
+            status = _keep(channel, init, message, callers)
     except LostRace:
         _tell(channel, {"event": "lost"})
     except BaseException as error:  # noqa: BLE001 - it ends, and says why
@@ -64,12 +70,9 @@ def main(channel_fd: int, caller: int, network: str, runtime: str) -> None:
 def _first_message(channel: socket, caller: int) -> tuple[dict[str, Any] | None, list[int]]:
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)
-    pidfd = syscall(SYS_PIDFD_OPEN, caller, 0)
-    try:
-        poll.register(pidfd, select.POLLIN)
-        ready = [descriptor for descriptor, _ in poll.poll()]
-    finally:
-        os.close(pidfd)
+    poll.register(caller, select.POLLIN)
+    ready = [descriptor for descriptor, _ in poll.poll()]
+    os.close(caller)
     if channel.fileno() not in ready:
         return None, []
     return channels.receive(channel)
@@ -82,44 +85,29 @@ def _tell(channel: socket, message: dict[str, Any]) -> None:
         return
 
 
-class Keeper:
-    """The monitor's hold on one pod: init, and the link to it."""
-
-    def __init__(self, channel: socket, network: str, runtime: str) -> None:
-        """Makes init, in namespaces of its own."""
-        self.channel = channel
-        self.link, theirs = channels.pair()
-        flags = _NAMESPACES if network == "host" else _NAMESPACES | namespaces.CLONE_NEWNET
-        self.init, self.pidfd = namespaces.fork_into(flags)
-        if self.init == 0:
-            self.link.close()
-            from carob.supervisor import init
-
-            init.main(channel, theirs, network, runtime)
-        theirs.close()
-
-    def keep(self, message: dict[str, Any], callers: list[int]) -> int:
-        """Takes the pod, sends init on its way, and stays to the end; returns the exit status."""
-        target = message["target"]
-        remover = removal.command(target)
-        wakeup = _catch_signals()
-        pod = _take(message["source"], target)
-        _write(pod, "ppid", str(os.getpid()))
-        group = plans.read(_read(pod, plans.PLAN))["cgroup"]
-        cgroup.create(group)
-        _write(pod, "pid", str(self.init))
-        identity.write(pod, init=self.init, monitor=os.getpid())
-        try:
-            channels.send(self.link, {"op": "go", "path": target}, (pod, *callers))
-        except OSError:
-            note("init ended before the pod was on its way")
-        self.channel.close()
-        channels.close_all(callers)
-        remove = _wait(self.pidfd, self.link, wakeup)
-        _end(pod, group, self.init)
-        if remove:
-            removal.become_remover(pod, remover)
-        return 0
+def _keep(channel: socket, init: Init, message: dict[str, Any], callers: list[int]) -> int:
+    """Takes the pod, sends init on its way, and stays to the end; returns the exit status."""
+    target = message["target"]
+    remover = removal.command(target)
+    wakeup = _catch_signals()
+    pod = _take(message["source"], target)
+    _write(pod, "ppid", str(os.getpid()))
+    group = plans.read(_read(pod, plans.PLAN))["cgroup"]
+    cgroup.create(group)
+    cgroup.place_init(group, init.pid)
+    _write(pod, "pid", str(init.pid))
+    identity.write(pod, init=init.pid, monitor=os.getpid())
+    try:
+        channels.send(init.link, {"op": "go", "path": target}, (pod, *callers))
+    except OSError:
+        note("init ended before the pod was on its way")
+    channel.close()
+    channels.close_all(callers)
+    remove = _wait(init.pidfd, init.link, wakeup)
+    _end(pod, group, init.pid)
+    if remove:
+        removal.become_remover(pod, remover)
+    return 0
 
 
 def _take(source: str, target: str) -> int:
@@ -189,7 +177,7 @@ def _wait(pidfd: int, link: socket, wakeup: int) -> bool:
     while True:
         ready = [descriptor for descriptor, _ in poll.poll()]
         if link.fileno() in ready:
-            word = link.recv(16)
+            word = _hear(link)
             remove = remove or word == b"remove"
             if not word:
                 poll.unregister(link.fileno())
@@ -198,6 +186,13 @@ def _wait(pidfd: int, link: socket, wakeup: int) -> bool:
             _ask_to_stop(link)
         if pidfd in ready and link.fileno() not in ready:
             return remove
+
+
+def _hear(link: socket) -> bytes:
+    try:
+        return link.recv(16)
+    except ConnectionResetError:  # init is dead, and had not read all that it was sent
+        return b""
 
 
 def _ask_to_stop(link: socket) -> None:

@@ -1,0 +1,186 @@
+"""From an appc pod manifest (``--pod-manifest``) to a request. What carob cannot do is refused by name.
+
+Images are found in the local store: by the digest that carob wrote beside them, by the image id, or by
+name and the label ``version``. As in rkt, an app section replaces what the image says of command, user and
+working directory; variables of the image's environment that it does not name stay.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, NETWORK, POD_NAME, identifier, image_hash
+from carob.engine.request import App, Mount, PodRequest
+from carob.errors import InvalidInput, NotFound, Unsupported
+from carob.spec.appc import PodManifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from carob.engine.images import Images
+    from carob.spec.appc.pod import RuntimeApp
+    from carob.spec.appc.volume import Volume
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def request(
+    raw: bytes,
+    images: Images,
+    *,
+    name: str = "",
+    network: str = "",
+    default_network: str = "none",
+    hostname: str | None = None,
+    grace_s: float = 10.0,
+    runtime: str = "",
+    overlay: bool = True,
+) -> PodRequest:
+    """The request that a pod manifest makes; what is given beside it goes over it.
+
+    ``default_network`` is for a manifest that carob did not write, and so names none.
+
+    Raises ``InvalidInput`` for what is no pod manifest, ``Unsupported`` for what carob cannot do, each with
+    the path of the field, and ``NotFound`` for an image.
+    """
+    manifest = PodManifest.from_json(raw)
+    _refuse("", manifest, "isolators", "ports", "user_annotations", "user_labels")
+    if not manifest.apps:
+        raise InvalidInput("apps: a pod needs at least one app")
+    noted = {str(one.name): str(one.value) for one in manifest.annotations}
+    said_name, said_network = noted.pop(POD_NAME, ""), noted.pop(NETWORK, default_network)
+    volumes = {str(volume.name): volume for volume in manifest.volumes}
+    for index, volume in enumerate(manifest.volumes):
+        _refuse_volume(f"volumes[{index}]", volume)
+    apps = [_app(f"apps[{index}]", app, volumes, images) for index, app in enumerate(manifest.apps)]
+    chosen: Any = network or said_network
+    return PodRequest(
+        apps,
+        name=name or said_name,
+        network=chosen,
+        hostname=hostname,
+        grace_s=grace_s,
+        runtime=runtime,
+        overlay=overlay,
+        annotations=noted,
+    )
+
+
+def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Images) -> App:
+    _refuse(path, entry, "read_only_root_fs")
+    _refuse(f"{path}.image", entry.image)
+    noted = {str(one.name): str(one.value) for one in entry.annotations}
+    image = _image(path, entry, noted, images)
+    for name in noted:
+        if name not in (IMAGE_DIGEST, IMAGE_REFERENCE):
+            _unsupported(f"{path}.annotations[{name}]", "annotations of an app")
+    app = entry.app
+    if app is None:
+        return App(image, name=str(entry.name), mounts=_mounts(path, entry, volumes))
+    _refuse(
+        f"{path}.app",
+        app,
+        *("event_handlers", "supplementary_gids", "ports", "isolators", "user_annotations", "user_labels"),
+    )
+    for key, account in (("user", app.user), ("group", app.group)):
+        if "/" in account:
+            _unsupported(f"{path}.app.{key}", "the owner of a file as a user or group")
+    command = [str(word) for word in app.exec]
+    return App(
+        image,
+        command[1:],
+        exec=command[0] if command else None,
+        name=str(entry.name),
+        env={str(one.name): str(one.value) for one in app.environment},
+        user=f"{app.user}:{app.group}",
+        workdir=app.working_directory or None,
+        mounts=_mounts(path, entry, volumes),
+    )
+
+
+def _mounts(path: str, entry: RuntimeApp, volumes: dict[str, Volume]) -> list[Mount]:
+    """The mounts that are given, and for mount points without one the volume of their name."""
+    points = {os.path.normpath(point.path): point for point in (entry.app.mount_points if entry.app else ())}
+    found = []
+    for index, mount in enumerate(entry.mounts):
+        volume = mount.app_volume or volumes.get(str(mount.volume))
+        where = f"{path}.mounts[{index}]"
+        if volume is None:
+            raise InvalidInput(f"{where}.volume: the pod has no volume {str(mount.volume)!r}")
+        _refuse(where, mount)
+        _refuse_volume(f"{where}.appVolume", volume)
+        point = points.pop(os.path.normpath(mount.path), None)
+        found.append(_mount(volume, mount.path, read_only=bool(point and point.read_only)))
+    for point in points.values():
+        volume = volumes.get(str(point.name))
+        if volume is None:
+            raise InvalidInput(f"{path}.app.mountPoints: nothing is mounted at {point.path} ({point.name})")
+        found.append(_mount(volume, point.path, read_only=point.read_only))
+    return found
+
+
+def _mount(volume: Volume, target: str, *, read_only: bool) -> Mount:
+    return Mount(
+        volume.source,
+        target,
+        read_only=read_only or bool(volume.read_only),
+        recursive=volume.recursive is not False,
+    )
+
+
+def _image(path: str, entry: RuntimeApp, noted: dict[str, str], images: Images) -> str:
+    """What names the image in the store."""
+    digest = noted.get(IMAGE_DIGEST, "")
+    if digest and image_hash(digest) == str(entry.image.id):
+        return digest
+    wanted = str(entry.image.id)
+    for summary in images.list():
+        if not summary.problem and image_hash(summary.image_id) == wanted:
+            return summary.image_id
+    labels = {str(label.name): str(label.value) for label in entry.image.labels}
+    version = labels.pop("version", "")
+    here = {"os": "linux", "arch": _ARCHITECTURES.get(platform.machine(), platform.machine())}
+    for name, value in labels.items():
+        if here.get(name) != value:
+            _unsupported(f"{path}.image.labels[{name}]", f"an image with {name}={value}")
+    if entry.image.name is None or set(wanted.removeprefix("sha512-")) != {"0"}:
+        raise NotFound(
+            f"{path}.image.id: no image of the store has the id {wanted}",
+            hint="carob image list shows them; an id of zeros stands for whatever has the name",
+        )
+    return _named(path, str(entry.image.name), version, images)
+
+
+def _named(path: str, name: str, version: str, images: Images) -> str:
+    for summary in images.list():
+        for one in summary.names:
+            reference, _, tag = one.rpartition(":")
+            if identifier(reference) == name and tag == (version or "latest"):
+                return one
+            if identifier(one) == name and not version:
+                return one
+    shown = f"{name}:{version}" if version else name
+    raise NotFound(f"{path}.image: there is no image {shown}", hint="carob image list shows the images")
+
+
+def _refuse_volume(path: str, volume: Volume) -> None:
+    _refuse(path, volume)
+    if volume.kind != "host":
+        _unsupported(f"{path}.kind", f"volumes of kind {volume.kind}")
+
+
+def _refuse(path: str, record: Any, *attributes: str) -> None:
+    """Refuses an object that sets any of these fields, or keys that appc does not know."""
+    joint = f"{path}." if path else ""
+    keys = {field.attr: field.key for field in record.FIELDS}
+    for attribute in attributes:
+        if getattr(record, attribute):
+            _unsupported(joint + keys[attribute], f"{keys[attribute]} of pods")
+    for key in record.extra:
+        _unsupported(joint + key, "a key that appc does not know")
+
+
+def _unsupported(path: str, what: str) -> NoReturn:
+    raise Unsupported(f"{path}: carob does not support {what}", hint="leave it out of the pod manifest")
