@@ -1,4 +1,4 @@
-"""Runs a program under coverage: python -I -S coverage_launcher.py DIRECTORY SITE PROGRAM
+"""Runs a program under coverage: python -I -S coverage_launcher.py DIRECTORY SITE PROGRAM [ARGUMENT…]
 
 For the supervisor in tests (see `tests.coverage_children`). It forks in ways of its own, ends by
 `os._exit` and changes its root, so figures are kept in memory and written at the end of each
@@ -19,7 +19,7 @@ _LOWEST = 900  # above every descriptor that a supervisor opens itself
 
 
 def main() -> None:
-    directory, site, program = sys.argv[1:]
+    directory, site, program, *arguments = sys.argv[1:]
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     keep = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _LOWEST)
     os.close(opened)
@@ -63,7 +63,7 @@ def main() -> None:
     os.register_at_fork(after_in_child=start_in_child)
     _spare(keep)
     start()
-    sys.argv = ["-c"]
+    sys.argv = ["-c", *arguments]
     try:
         exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
     finally:

@@ -23,7 +23,8 @@ POD_NAME = "carob/name"
 NETWORK = "carob/network"
 # Go's names to appc's (schema/types/labels.go); appc has no word for others, so no label says it.
 _ARCHITECTURES = {
-    "amd64": "amd64", "386": "i386", "arm64": "aarch64", "arm": "armv7l", "ppc64le": "ppc64le", "s390x": "s390x",
+    "amd64": "amd64", "386": "i386", "arm64": "aarch64", "arm": "armv7l", "ppc64le": "ppc64le",
+    "s390x": "s390x",
 }  # fmt: skip
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._~/")
 

@@ -28,7 +28,7 @@ _ANSWER_TIMEOUT_S = 30.0
 
 
 class Completed:
-    """How an execution ended: ``args``, ``end``, ``returncode`` as a shell tells it, and what was captured."""
+    """How an execution ended: ``args``, ``end``, ``returncode`` as a shell tells it, and its output."""
 
     __slots__ = ("args", "end", "returncode", "stderr", "stdout")
 
@@ -89,6 +89,15 @@ class Execution:
             answer, _ = self._connection.receive()
             self._end = from_record(answer)
         return self._end
+
+    def signal(self, number: int) -> None:
+        """Sends the process a signal; one that has ended already is fine."""
+        if self._end is None:
+            self._connection.send({"op": "signal-exec", "signal": number})
+
+    def kill(self) -> None:
+        """Ends the process at once; ``wait`` then tells its end."""
+        self.signal(9)
 
     def close_stdin(self) -> None:
         """Ends the process's input."""

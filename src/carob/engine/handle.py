@@ -8,6 +8,7 @@ from carob.engine.supervision import silent
 from carob.errors import InvalidInput, NotFound, Unavailable
 from carob.pod import State
 from carob.pod import open_pod as open_directory
+from carob.pod.identifier import fault_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class PodHandle:
     """
 
     def __init__(self, data_dir: str, uuid: str, supervision: Supervision) -> None:
+        """Raises ``InvalidInput`` for what is no whole uuid: it becomes part of paths."""
+        if fault := fault_of(uuid):
+            raise InvalidInput(
+                f"{uuid!r} is no pod's uuid: {fault}", hint="Engine.get finds a pod by its first characters"
+            )
         self.uuid = uuid
         self._data_dir = data_dir
         self._supervision = supervision
@@ -78,9 +84,7 @@ class PodHandle:
 
     # Its life
 
-    def run(
-        self, *, tied: bool = False, timeout_s: float | None = None, progress: Progress = silent
-    ) -> None:
+    def run(self, *, tied: bool = False, timeout_s: float | None = None, progress: Progress = silent) -> None:
         """Runs a prepared pod; see ``Engine.run_request``. ``LostRace`` where another process was quicker."""
         from carob.engine import start
 
@@ -110,7 +114,7 @@ class PodHandle:
             pod.wait_ready(timeout_s=timeout_s)
 
     def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
-        """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over."""
+        """Asks the apps to end, kills them after the grace (default: the pod's), returns when it is over."""
         from carob.engine import stop
 
         with self._open() as pod:
@@ -218,11 +222,15 @@ class PodHandle:
         """Runs ``argv`` in an app to its end, as ``subprocess.run(..., capture_output=True)`` does.
 
         Raises ``CommandFailed`` where it cannot be started (and, with ``check``, where it fails), and
-        ``TimedOut``; the process is then left running.
+        ``TimedOut``; the process is then killed.
         """
         data = input.encode() if isinstance(input, str) else input or b""
         with self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
-            out, err = running.communicate(data, timeout_s=timeout_s)
+            try:
+                out, err = running.communicate(data, timeout_s=timeout_s)
+            except BaseException:
+                running.kill()
+                raise
             end = running.wait()
         captured: tuple[Any, Any] = (out, err)
         if text:

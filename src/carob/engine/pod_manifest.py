@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from carob.spec.appc.pod import RuntimeApp
     from carob.spec.appc.volume import Volume
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# What uname(2) says, in appc's words (types.md, "arch").
+_ARCHITECTURES = {"x86_64": "amd64", "i686": "i386"}
 
 
 def request(

@@ -121,7 +121,11 @@ def _checked(key: Key, value: object, source: str) -> Value:
 
 
 def default_data_dir() -> str:
-    """``/var/lib/carob`` for root; ``$XDG_DATA_HOME/carob`` (``~/.local/share/carob``) for anybody else."""
+    """``$CAROB_DIR`` where that is set; else ``/var/lib/carob`` for root, and for anybody else
+    ``$XDG_DATA_HOME/carob`` (``~/.local/share/carob``).
+    """
+    if os.environ.get("CAROB_DIR"):
+        return os.environ["CAROB_DIR"]
     if os.geteuid() == 0:
         return SYSTEM_DATA_DIR
     return os.path.join(_xdg("XDG_DATA_HOME", ".local/share"), "carob")

@@ -115,7 +115,8 @@ def clean_up(pod: Pod, data_dir: str) -> None:
     A monitor that was killed could not remove those. Safe to do again. Raises ``Conflict`` where processes of
     the pod are still there.
     """
-    if pod.state() is State.EXITED_DELETING:
+    if pod.state() is State.EXITED_DELETING and tombstone.read(data_dir, str(pod.uuid)) is None:
+        # Once: a deletion that was cut short leaves a pod that no longer tells all of its end.
         tombstone.write(pod, data_dir)
     try:
         group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]

@@ -13,6 +13,7 @@ from carob.engine import status as statuses
 from carob.engine.views import pod_document
 from carob.errors import CarobError
 from carob.linux.files import make_directory_durably, read_file, write_file_durably
+from carob.pod.identifier import fault_of
 from carob.protocol.compact_json import dumps, loads
 
 TYPE_CHECKING = False
@@ -42,6 +43,8 @@ def write(pod: Pod, data_dir: str) -> None:
 
 def read(data_dir: str, uuid: str) -> dict[str, Any] | None:
     """The record of the pod of this whole uuid; ``None`` where there is none (any more)."""
+    if fault_of(uuid):
+        return None
     try:
         document = loads(read_file(os.path.join(data_dir, DIRECTORY, f"{uuid}.json")))
     except (OSError, ValueError):

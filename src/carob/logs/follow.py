@@ -10,7 +10,7 @@ from carob.logs.reader import CHUNK_BYTES, last_entries, line_end, open_log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Generator, Iterable, Iterator
 
 LOOK_AGAIN_S = 1.0
 """Events are hints: after this time without one the files are looked at all the same."""
@@ -41,6 +41,23 @@ def follow(
     one that became shorter is read from its start. Two such changes between two looks cannot be told from
     one. Raises ``PermissionDenied`` or ``Unavailable`` where a file cannot be read.
     """
+    for found in looks(dir_fd, names, ended, streams=streams, since_ns=since_ns, tail=tail):
+        if found is None:
+            wait(LOOK_AGAIN_S)
+        else:
+            yield found
+
+
+def looks(
+    dir_fd: int,
+    names: Iterable[str],
+    ended: Callable[[], bool],
+    *,
+    streams: Container[str] = STREAMS,
+    since_ns: int = 0,
+    tail: int | None = None,
+) -> Generator[tuple[str, LogEntry] | None, None, None]:
+    """``follow`` for callers that wait in a way of their own: yields ``None`` where it would wait."""
     everything = streams is STREAMS and since_ns <= 0
     files = [_FollowedFile(dir_fd, name, tail, streams) for name in names]
     try:
@@ -55,7 +72,7 @@ def follow(
                         yield name, entry
             if over:
                 break
-            wait(LOOK_AGAIN_S)
+            yield None
         for file in files:
             for entry in file.finish():
                 if entry.time_ns >= since_ns and entry.stream in streams:

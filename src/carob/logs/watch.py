@@ -58,8 +58,15 @@ class LogWatch:
             timeout_s = min(timeout_s, UNWATCHED_LOOK_S)
         for fd, _ in waiting.poll(timeout_s * 1000):
             self._wake_fds.discard(fd)
-        if self.watching:
-            self._drain()
+        self.drain()
+
+    def descriptors(self) -> list[int]:
+        """For callers that wait in a way of their own: what becomes readable when a wait would end.
+
+        They call ``drain`` before they look again, and look every ``UNWATCHED_LOOK_S`` where not
+        ``watching``.
+        """
+        return [*self._wake_fds, *([self._fd] if self.watching else [])]
 
     def close(self) -> None:
         """Ends the watch."""
@@ -73,7 +80,10 @@ class LogWatch:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Forgets the changes told so far."""
+        if not self.watching:
+            return
         try:
             os.read(self._fd, _EVENTS_BYTES)  # what does not fit ends the next wait
         except BlockingIOError:

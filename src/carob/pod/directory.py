@@ -115,6 +115,8 @@ def open_pod(data_dir: str | os.PathLike[str], uuid: str) -> Pod:
     from carob.pod.pod import Pod
 
     data_dir = absolute(data_dir)
+    if fault := identifier.fault_of(uuid):
+        raise InvalidInput(f"{uuid!r} is no pod's identifier: {fault}")
     directory, locked = locate(data_dir, uuid)
     if directory is None:
         raise NotFound(f"there is no pod {uuid} in {data_dir}", hint="carob list shows the pods")

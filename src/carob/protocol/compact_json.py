@@ -41,6 +41,9 @@ class _Settings:
 
 
 _scan = _make_scanner(_Settings()) if _make_scanner is not None else None
+quote = _quote
+"""``dumps`` for a string: what it does at the end of its questions."""
+
 _WHITE = " \t\n\r"
 
 

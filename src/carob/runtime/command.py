@@ -12,6 +12,7 @@ STATE_DIR = "/run/runtime"
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 FAILED = 125
+_NOT_EXECUTABLE = ("permission denied", "operation not permitted", "exec format", "is a directory")
 
 
 def run(name: str, *, app: str, bundle: str, pid_file: str, log: str) -> list[str]:
@@ -52,6 +53,6 @@ def failure(log_text: str) -> tuple[int, str]:
     if "exec" in lowered:
         if "not found" in lowered or "no such file" in lowered:
             return NOT_FOUND, message
-        if "permission denied" in lowered or "exec format" in lowered or "is a directory" in lowered:
+        if any(reason in lowered for reason in _NOT_EXECUTABLE):
             return NOT_EXECUTABLE, message
     return FAILED, message or "the runtime said nothing"

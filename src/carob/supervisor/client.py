@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+from time import monotonic, sleep
 
 from carob.errors import Conflict, Unavailable
 from carob.protocol import plan as plans
@@ -13,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
+
+_PAUSE_S = 0.002
 
 
 class Connection:
@@ -27,7 +30,7 @@ class Connection:
         self._socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
         self._socket.settimeout(timeout_s)
         try:
-            self._socket.connect(f"/proc/self/fd/{pod_fd}/{plans.CONTROL_SOCKET}")
+            _connect(self._socket, f"/proc/self/fd/{pod_fd}/{plans.CONTROL_SOCKET}", timeout_s)
         except OSError as error:
             self._socket.close()
             raise Unavailable(f"pod {uuid} does not answer: {error.strerror or error}") from error
@@ -73,6 +76,20 @@ class Connection:
         if answer.get("event") == "refused":
             raise Conflict(f"pod {self._uuid} refuses: {answer.get('message')}")
         return answer, descriptors
+
+
+def _connect(client: socket, path: str, timeout_s: float | None) -> None:
+    """connect(2), again while more clients wait to be accepted than the kernel queues (EAGAIN)."""
+    deadline = None if timeout_s is None else monotonic() + timeout_s
+    while True:
+        try:
+            client.connect(path)
+        except BlockingIOError:
+            if deadline is not None and monotonic() >= deadline:
+                raise
+            sleep(_PAUSE_S)
+        else:
+            return
 
 
 def ask(

@@ -3,8 +3,9 @@
 One packet a message, version 1 (``carob.supervisor.channel``). Only the user that runs the pod, and
 root, are heard. Requests: ``status``; ``stop`` with ``grace_s``; ``signal`` with ``app`` and ``signal``;
 ``exec`` with ``app``, ``argv``, ``env``, ``cwd``, ``user``, ``tty`` and three pipe ends (none with ``tty``,
-where the answer carries the terminal's master); ``tie`` with a pidfd, and ``untie``. Each request gets one
-answer, an ``exec`` a second one at its end.
+where the answer carries the terminal's master); ``signal-exec`` with ``signal``, for what the same client
+executes; ``tie`` with a pidfd, and ``untie``. Each request gets one answer, but an ``exec`` a second one at
+its end, and ``signal-exec`` none.
 """
 
 from __future__ import annotations
@@ -160,6 +161,9 @@ class Control:
             case "exec":
                 self._exec(client, message, descriptors)
                 return None
+            case "signal-exec":
+                self._signal_execution(client, int(message["signal"]))
+                return None
             case "tie":
                 return self._tie(descriptors)
             case "untie":
@@ -185,6 +189,12 @@ class Control:
         if not self._app(message["app"]).signal(int(message["signal"])):
             raise Refused(f"app {message['app']!r} is not running")
         return {"event": "signaled"}
+
+    def _signal_execution(self, client: socket, number: int) -> None:
+        """Signals what this client executed; there is no answer but the end that may come of it."""
+        for execution in self.executions:
+            if execution.client is client and execution.pid:
+                os.kill(execution.pid, number)
 
     def _tie(self, descriptors: list[int]) -> dict[str, Any]:
         if len(descriptors) != 1 or not _is_pidfd(descriptors[0]):

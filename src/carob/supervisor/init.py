@@ -293,6 +293,9 @@ class Init:
     def _finish(self) -> None:
         for app in self.apps.values():
             app.drain_all()
+        failed = [app.name for app in self.apps.values() if app.end is not None and policy.failed(app.end)]
+        if not self.stopping and failed:
+            self.stopping, self.reason = "app failed", f"app {failed[0]} failed"
         self._remember_end(self.stopping or "finished", self.reason)
         self.control.finish()
 

@@ -12,7 +12,12 @@ import sys
 from carob.errors import Unsupported
 from carob.supervisor.boot import package_root
 
-_BOOT = "import sys; sys.path.append({root!r}); from carob.supervisor.boot import main; main()"
+# Any Python can read the first statement, so one that is too old says so in the supervisor's log.
+_BOOT = (
+    "import sys; sys.version_info >= (3, 11) or sys.exit('carob needs Python 3.11 and ' "
+    "+ sys.executable + ' is ' + sys.version.split()[0]); "
+    "sys.path.append({root!r}); from carob.supervisor.boot import main; main()"
+)
 _remembered: dict[str, str] = {}
 
 

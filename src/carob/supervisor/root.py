@@ -83,7 +83,7 @@ def _programs(runtime: str) -> list[tuple[str, int, bool]]:
         parts.append((name, descriptor, True))
     for name in _FILES:
         if os.path.exists(f"/{name}"):
-            # Read-only, for an app has the device as its standard input: it could change owner and mode.
+            # Read-only: nothing inside may change the owner or mode of the host's own nodes.
             descriptor = mount.clone_tree(f"/{name}")
             mount.set_attributes(descriptor, mount.MOUNT_ATTR_RDONLY | _NO_SET_ID)
             parts.append((name, descriptor, False))

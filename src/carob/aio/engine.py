@@ -1,0 +1,159 @@
+"""``Engine``: the pods and images of one data directory, as coroutines."""
+
+from __future__ import annotations
+
+from carob.aio.handle import PodHandle
+from carob.aio.images import Images
+from carob.aio.steps import Steps
+from carob.engine.engine import Engine as BlockingEngine
+from carob.engine.request import App, PodRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from carob.engine.collect import Collection
+    from carob.engine.handle import PodHandle as BlockingHandle
+    from carob.engine.observe import PodSummary
+    from carob.engine.request import Network
+    from carob.engine.status import PodStatus
+    from carob.pod import BrokenPod
+
+
+class Engine:
+    """``carob.Engine`` for an event loop: the same arguments, verbs and errors.
+
+    Its threads end with it, at the end of an ``async with`` block, or with ``close``. Several loops may use
+    one engine.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | os.PathLike[str] | None = None,
+        *,
+        python: str | None = None,
+        launcher: Sequence[str] = (),
+        max_threads: int = 16,
+    ) -> None:
+        self._blocking = BlockingEngine(data_dir, python=python, launcher=launcher)
+        self._steps = Steps(max_threads)
+        self.data_dir = self._blocking.data_dir
+        self.images = Images(self._blocking.images, self._steps)
+
+    def __repr__(self) -> str:
+        return f"carob.aio.Engine({self.data_dir!r})"
+
+    async def __aenter__(self) -> Engine:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ends the engine's threads, once their steps have ended. Pods are left alone."""
+        await self._steps.close()
+
+    async def run(
+        self,
+        *apps: App,
+        name: str = "",
+        network: Network = "none",
+        hostname: str | None = None,
+        grace_s: float = 10.0,
+        runtime: str = "",
+        overlay: bool = True,
+        annotations: Mapping[str, str] | None = None,
+        tied: bool = False,
+        timeout_s: float | None = None,
+    ) -> PodHandle:
+        """Makes a pod of these apps and runs it; see ``carob.Engine.run``.
+
+        Cancelled, it ends when the pod has been removed. A cancelled ``run`` waits until the pod is up, so
+        give a ``timeout_s`` where that could be long.
+        """
+        request = PodRequest(
+            apps,
+            name=name,
+            network=network,
+            hostname=hostname,
+            grace_s=grace_s,
+            runtime=runtime,
+            overlay=overlay,
+            annotations=annotations,
+        )
+        return await self.run_request(request, tied=tied, timeout_s=timeout_s)
+
+    async def run_request(
+        self, request: PodRequest, *, tied: bool = False, timeout_s: float | None = None
+    ) -> PodHandle:
+        """``run`` for a request made before."""
+        handle = await self._steps.run_or_undo(
+            lambda: self._blocking.run_request(request, tied=tied, timeout_s=timeout_s), _remove
+        )
+        return PodHandle(handle, self.data_dir, self._steps)
+
+    async def prepare(
+        self,
+        *apps: App,
+        name: str = "",
+        network: Network = "none",
+        hostname: str | None = None,
+        grace_s: float = 10.0,
+        runtime: str = "",
+        overlay: bool = True,
+        annotations: Mapping[str, str] | None = None,
+    ) -> PodHandle:
+        """Makes a pod of these apps, to be run later with ``PodHandle.run``. Cancelled, it leaves none."""
+        request = PodRequest(
+            apps,
+            name=name,
+            network=network,
+            hostname=hostname,
+            grace_s=grace_s,
+            runtime=runtime,
+            overlay=overlay,
+            annotations=annotations,
+        )
+        return await self.prepare_request(request)
+
+    async def prepare_request(self, request: PodRequest) -> PodHandle:
+        """``prepare`` for a request made before."""
+        handle = await self._steps.run_or_undo(lambda: self._blocking.prepare_request(request), _remove)
+        return PodHandle(handle, self.data_dir, self._steps)
+
+    def handle(self, uuid: str) -> PodHandle:
+        """A handle for a whole uuid; whether there is such a pod shows when it is used."""
+        return PodHandle(self._blocking.handle(uuid), self.data_dir, self._steps)
+
+    async def get(self, uuid: str) -> PodHandle:
+        """The pod with this uuid, or the one whose uuid begins so; see ``carob.Engine.get``."""
+        return self.handle((await self._steps.run(self._blocking.get, uuid)).uuid)
+
+    async def summaries(
+        self, broken: Callable[[BrokenPod], object] | None = None, *, times: bool = False
+    ) -> list[PodSummary]:
+        """What the manifests tell of the pods; see ``carob.Engine.summaries``.
+
+        ``broken`` is called in one of the engine's threads.
+        """
+        return await self._steps.run(lambda: [*self._blocking.summaries(broken, times=times)])
+
+    async def list(self) -> list[PodStatus]:
+        """The status of every pod; see ``carob.Engine.list``."""
+        return await self._steps.run(self._blocking.list)
+
+    async def gc(
+        self, *, grace_s: float = 1800.0, expire_prepared_s: float = 86400.0, mark_only: bool = False
+    ) -> Collection:
+        """One pass of garbage collection; see ``carob.Engine.gc``. Cancelled, the pass is carried through."""
+        return await self._steps.run(
+            self._blocking.gc, grace_s=grace_s, expire_prepared_s=expire_prepared_s, mark_only=mark_only
+        )
+
+
+def _remove(handle: BlockingHandle) -> None:
+    handle.remove(force=True)

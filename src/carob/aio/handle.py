@@ -1,0 +1,189 @@
+"""A pod in the hand of a program with an event loop."""
+
+from __future__ import annotations
+
+from carob.aio import logs as outputs
+from carob.aio import waits
+from carob.aio.execution import Execution
+from carob.engine import stop
+from carob.engine.execution import Completed
+from carob.errors import TimedOut
+from carob.pod import open_pod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any
+
+    from carob.aio.steps import Steps
+    from carob.engine.handle import PodEnd
+    from carob.engine.handle import PodHandle as BlockingHandle
+    from carob.engine.output import LogEntry
+    from carob.engine.status import PodStatus
+
+
+class PodHandle:
+    """``carob.PodHandle`` for an event loop: a pod by its ``uuid``. It holds nothing open.
+
+    In an ``async with`` block the pod's life is tied to this process: it is stopped and removed at the end
+    of the block, also if the task is cancelled or the process dies in it.
+    """
+
+    def __init__(self, blocking: BlockingHandle, data_dir: str, steps: Steps) -> None:
+        self.uuid = blocking.uuid
+        self._blocking = blocking
+        self._data_dir = data_dir
+        self._steps = steps
+
+    def __repr__(self) -> str:
+        return f"<carob.aio.PodHandle {self.uuid}>"
+
+    async def __aenter__(self) -> PodHandle:
+        try:
+            await self._steps.run(self._blocking.__enter__)
+        except BaseException:
+            await self._end_block()  # there will be no ``__aexit__``
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end_block()
+
+    async def _end_block(self) -> None:
+        await self._steps.carry_out(self._blocking.remove, force=True)
+
+    # Its life
+
+    async def run(self, *, tied: bool = False, timeout_s: float | None = None) -> None:
+        """Runs a prepared pod; see ``carob.PodHandle.run``. Cancelled once it has begun, the pod runs."""
+        await self._steps.run(self._blocking.run, tied=tied, timeout_s=timeout_s)
+
+    async def wait(self, *, timeout_s: float | None = None) -> PodEnd:
+        """Waits until the pod has ended and nothing of it runs; returns how. Raises ``TimedOut``."""
+        await waits.over(self._data_dir, self.uuid, timeout_s=timeout_s)
+        return await self._steps.run(self._blocking.wait)
+
+    async def wait_ready(self, *, timeout_s: float | None = None) -> None:
+        """Waits until all apps have been started; see ``carob.PodHandle.wait_ready``."""
+        await waits.ready(self._data_dir, self.uuid, timeout_s=timeout_s)
+
+    async def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
+        """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over.
+
+        Cancelled after the apps were asked, it ends at once; the pod stops all the same.
+        """
+        patience_s = await self._steps.run(self._ask_to_stop, grace_s, timeout_s)
+        if patience_s is None:
+            return
+        try:
+            await waits.over(self._data_dir, self.uuid, timeout_s=patience_s)
+        except TimedOut:
+            await self.kill()
+
+    def _ask_to_stop(self, grace_s: float | None, timeout_s: float | None) -> float | None:
+        with open_pod(self._data_dir, self.uuid) as pod:
+            return stop.ask_to_stop(pod, grace_s=grace_s, timeout_s=timeout_s)
+
+    async def kill(self) -> None:
+        """Ends the pod at once and returns when it is over."""
+        await self._steps.run(self._blocking.kill)
+
+    async def signal(self, number: int, *, app: str | None = None) -> None:
+        """Sends a signal to the first process of an app, or of the only one."""
+        await self._steps.run(self._blocking.signal, number, app=app)
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
+        await self._steps.run(self._blocking.remove, force=force)
+
+    # What is known of it
+
+    async def status(self) -> PodStatus:
+        """The pod as it is now; ``NotFound`` once it is gone."""
+        return await self._steps.run(self._blocking.status)
+
+    def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> outputs.Logs:
+        """What an app, or the only one, wrote: ``await pod.logs().text()``."""
+        return outputs.Logs(
+            lambda: self._blocking.logs(app, tail=tail, since_ns=since_ns),
+            self._steps,
+        )
+
+    def follow_logs(
+        self, *apps: str, tail: int | None = None, since_ns: int = 0
+    ) -> AsyncGenerator[tuple[str, LogEntry], None]:
+        """(app, entry) as these apps, by default all, write; ends with the pod. For ``async for``.
+
+        Who leaves the loop early closes the generator: ``contextlib.aclosing``.
+        """
+        return outputs.follow(self._data_dir, self.uuid, apps, self._steps, tail=tail, since_ns=since_ns)
+
+    def log_batches(
+        self, *apps: str, tail: int | None = None, since_ns: int = 0, follow: bool = True
+    ) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
+        """``follow_logs`` by what is there at a time, for who passes much output on.
+
+        Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
+        """
+        return outputs.batches(
+            self._data_dir, self.uuid, apps, self._steps, tail=tail, since_ns=since_ns, follow=follow
+        )
+
+    async def manifest(self) -> bytes:
+        """The pod manifest, as it is on disk."""
+        return await self._steps.run(self._blocking.manifest)
+
+    # More processes
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        app: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: tuple[int, int] | None = None,
+        tty: bool = False,
+    ) -> Execution:
+        """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
+        running = await self._steps.run_or_undo(
+            lambda: self._blocking.start(argv, app=app, env=env, cwd=cwd, user=user, tty=tty),
+            lambda started: started.close(),
+        )
+        return Execution(running)
+
+    async def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        app: str | None = None,
+        input: bytes | str | None = None,  # noqa: A002 - subprocess's word
+        text: bool = False,
+        check: bool = False,
+        timeout_s: float | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: tuple[int, int] | None = None,
+    ) -> Completed:
+        """Runs ``argv`` in an app to its end; see ``carob.PodHandle.exec``.
+
+        Cancelled, as after ``timeout_s``, it kills the process.
+        """
+        data = input.encode() if isinstance(input, str) else input or b""
+        async with await self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
+            try:
+                out, err = await running.communicate(data, timeout_s=timeout_s)
+            except BaseException:
+                running.kill()
+                raise
+            end = await running.wait()
+        captured: tuple[Any, Any] = (out, err)
+        if text:
+            captured = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+        completed = Completed(tuple(argv), end, *captured)
+        if check:
+            completed.check_returncode()
+        return completed

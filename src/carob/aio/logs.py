@@ -1,0 +1,100 @@
+"""What the apps of a pod wrote, as coroutines: read in a thread, or followed on the loop."""
+
+from __future__ import annotations
+
+from carob.aio.waits import readable
+from carob.engine import status
+from carob.engine.output import BOTH, Following
+from carob.errors import NotFound
+from carob.pod import open_pod
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from carob.aio.steps import Steps
+    from carob.engine.output import LogEntry
+    from carob.engine.output import Logs as BlockingLogs
+    from carob.pod import Pod
+
+
+class Logs:
+    """The output of one app, read anew at each call."""
+
+    def __init__(self, read: Callable[[], BlockingLogs], steps: Steps) -> None:
+        self._read = read
+        self._steps = steps
+
+    async def entries(self, streams: Sequence[str] = BOTH) -> list[LogEntry]:
+        """The entries up to now, oldest first, with time, stream and bytes."""
+        return await self._steps.run(lambda: list(self._read().entries(streams)))
+
+    async def bytes(self, streams: Sequence[str] = BOTH) -> bytes:
+        """Exactly what the app wrote."""
+        return await self._steps.run(lambda: self._read().bytes(streams))
+
+    async def text(
+        self, streams: Sequence[str] = BOTH, *, encoding: str = "utf-8", errors: str = "replace"
+    ) -> str:
+        """What the app wrote, as text."""
+        return (await self.bytes(streams)).decode(encoding, errors)
+
+
+async def follow(
+    data_dir: str, uuid: str, apps: Sequence[str], steps: Steps, *, tail: int | None, since_ns: int
+) -> AsyncGenerator[tuple[str, LogEntry], None]:
+    """(app, entry) as these apps, by default all, write; ends with the pod."""
+    found = batches(data_dir, uuid, apps, steps, tail=tail, since_ns=since_ns)
+    try:
+        async for batch in found:
+            for one in batch:
+                yield one
+    finally:
+        await found.aclose()
+
+
+async def batches(
+    data_dir: str,
+    uuid: str,
+    apps: Sequence[str],
+    steps: Steps,
+    *,
+    tail: int | None,
+    since_ns: int,
+    follow: bool = True,
+) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
+    """``follow``, with what is there at a time in one list; none is empty. Files are read in a thread.
+
+    Without ``follow`` it ends where it would wait.
+    """
+
+    def begin() -> tuple[Pod, Following]:
+        pod = open_pod(data_dir, uuid)
+        try:
+            names = [str(one["name"]) for one in status.manifest_summary(pod)[1]]
+            for app in apps:
+                if app not in names:
+                    raise NotFound(f"pod {uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
+            return pod, Following(pod, apps or names, tail=tail, since_ns=since_ns)
+        except BaseException:
+            pod.close()
+            raise
+
+    pod, following = await steps.run_or_undo(begin, _end)
+    try:
+        while not following.over:
+            if batch := await steps.run(following.take):
+                yield batch
+            elif not follow:
+                return
+            elif not following.over:
+                await readable(following.descriptors(), timeout_s=following.look_again_s)
+                following.heard()
+    finally:
+        _end((pod, following))
+
+
+def _end(opened: tuple[Pod, Following]) -> None:
+    pod, following = opened
+    following.close()
+    pod.close()

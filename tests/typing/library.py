@@ -1,0 +1,178 @@
+"""Every verb of the library, as a program uses it. Not run: the type checkers read it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any, assert_never, assert_type
+
+from carob import (
+    App,
+    AppEnd,
+    AppStatus,
+    Completed,
+    Engine,
+    Execution,
+    Exited,
+    Mount,
+    OutOfMemory,
+    PodEnd,
+    PodHandle,
+    PodStatus,
+    Signaled,
+    State,
+    Unknown,
+    __version__,
+)
+from carob.engine.request import PodRequest
+from carob.errors import AppStartFailed, CommandFailed, LostRace, TimedOut
+
+
+def engines() -> list[Engine]:
+    """An engine needs nothing; data directory and interpreter can be given."""
+    print(__version__)
+    engine = Engine(Path("/srv/pods"), python="/usr/bin/python3")
+    assert_type(engine.data_dir, str)
+    return [Engine(), Engine("/srv/pods"), engine]
+
+
+def images(engine: Engine) -> str:
+    """The local store."""
+    image = engine.images.import_path(Path("rootfs.tar"), name="busybox")
+    assert_type(engine.images.resolve("busybox").image_id, str)
+    for one in engine.images.list():
+        assert_type(one.image_id, str)
+    assert_type(engine.images.remove("busybox"), None)
+    engine.images.gc()
+    return image.image_id
+
+
+def requests() -> PodRequest:
+    """What can be said of apps and pods."""
+    app = App(
+        "busybox",
+        ["sh", "-c", "exit 3"],
+        name="worker",
+        env={"KEY": "value"},
+        exec="/bin/busybox",
+        user="worker:1000",
+        workdir="/tmp",
+        mounts=[Mount("/srv/data", "/data", read_only=True), Mount(Path("/srv/in"), "/in", recursive=False)],
+    )
+    return PodRequest([app], name="job", network="host", hostname="job", grace_s=2.5, annotations={"a": "b"})
+
+
+def runs(engine: Engine) -> PodEnd | None:
+    """One pod, tied to the block."""
+    with engine.run(App("busybox", ["true"]), App("busybox", name="two"), timeout_s=30) as pod:
+        assert_type(pod, PodHandle)
+        assert_type(pod.uuid, str)
+        try:
+            return pod.wait(timeout_s=10)
+        except TimedOut:
+            return None
+
+
+def prepares(engine: Engine) -> str:
+    """A pod prepared now and run later, by whoever is first."""
+    pod = engine.prepare(App("busybox"), name="later", overlay=False, runtime="runc")
+    assert_type(engine.prepare_request(requests()), PodHandle)
+    assert_type(engine.run_request(requests(), tied=True), PodHandle)
+    try:
+        pod.run(tied=False, timeout_s=10.0)
+    except LostRace as error:
+        return error.state
+    except AppStartFailed as error:
+        return f"{error.app} {error.code}"
+    pod.wait_ready(timeout_s=5)
+    return ""
+
+
+def ends(pod: PodHandle) -> dict[str, int]:
+    """An end is one of four, and the checker knows that there are no more."""
+
+    def code(end: AppEnd) -> int:
+        match end:
+            case Exited(code):
+                return code
+            case Signaled(signal):
+                return 128 + signal
+            case OutOfMemory():
+                return 137
+            case Unknown(reason):
+                return len(reason)
+            case _:
+                assert_never(end)
+
+    end = pod.wait()
+    assert_type(end.apps, dict[str, AppEnd])
+    assert_type(end.state, State)
+    assert_type(end.outcome + end.reason, str)
+    return {name: code(one) for name, one in end.apps.items()}
+
+
+def looks(engine: Engine, uuid: str) -> list[str]:
+    """What is known of pods."""
+    pod = engine.get(uuid)
+    assert_type(engine.handle(uuid), PodHandle)
+    status = pod.status()
+    assert_type(status, PodStatus)
+    assert_type(status.apps, tuple[AppStatus, ...])
+    assert_type(status.app("worker").end, AppEnd | None)
+    assert_type(status.started_ns, int | None)
+    assert_type(status.pid, int | None)
+    assert_type(status.warnings, tuple[str, ...])
+    assert_type(pod.manifest(), bytes)
+    assert_type(engine.list(), list[PodStatus])
+    return [summary.uuid for summary in engine.summaries() if summary.state is State.RUNNING]
+
+
+def logs(pod: PodHandle) -> str:
+    """Output: all of it, some of it, or as it comes."""
+    assert_type(pod.logs().bytes(), bytes)
+    for entry in pod.logs("worker", tail=10, since_ns=0).entries(["stderr"]):
+        assert_type(entry.time_ns, int)
+    for app, entry in pod.follow_logs("worker", tail=0):
+        assert_type(app, str)
+        assert_type(entry.data, bytes)
+        assert_type(entry.stream, str)
+    for batch in pod.log_batches():
+        assert_type(batch[0][1].output, bytes)
+    return pod.logs().text(encoding="latin-1")
+
+
+def execs(pod: PodHandle) -> str:
+    """More processes, as with subprocess."""
+    try:
+        done = pod.exec(
+            ["sh", "-c", "cat"], app="worker", input="in", text=True, check=True, timeout_s=10,
+            env={"A": "b"}, cwd="/", user=(0, 0),
+        )  # fmt: skip
+    except CommandFailed as error:
+        return error.stderr
+    assert_type(done, Completed)
+    assert_type(done.returncode, int)
+    assert_type(done.end, AppEnd)
+    assert_type(done.stdout, Any)
+    done.check_returncode()
+    with pod.start(["sh"], tty=True) as running:
+        assert_type(running, Execution)
+        assert_type(running.stdin, int)
+        assert_type(running.fileno(), int)
+    running = pod.start(["cat"])
+    assert_type(running.communicate(b"in", timeout_s=1.5), tuple[bytes, bytes])
+    running.close_stdin()
+    assert_type(running.wait(), AppEnd)
+    running.close()
+    return ""
+
+
+def stops(engine: Engine, pod: PodHandle) -> list[str]:
+    """Ways to the end."""
+    pod.signal(signal.SIGHUP, app="worker")
+    pod.stop(grace_s=1, timeout_s=20)
+    pod.kill()
+    pod.remove(force=True)
+    collection = engine.gc(grace_s=0, expire_prepared_s=3600, mark_only=False)
+    assert_type(collection.marked, list[str])
+    return collection.problems

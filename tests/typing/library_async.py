@@ -1,0 +1,104 @@
+"""Every verb of the library's coroutines, as a program uses it. Not run: the type checkers read it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+from typing import assert_type
+
+from carob import App, AppEnd, Completed, PodEnd, PodStatus, State
+from carob.aio import Engine, Execution, Images, Logs, PodHandle
+from carob.engine.request import PodRequest
+
+
+async def engines() -> list[PodEnd]:
+    """Many pods at once, each tied to its task."""
+
+    async def one(engine: Engine, number: int) -> PodEnd:
+        async with await engine.run(App("busybox", ["sh", "-c", f"exit {number}"])) as pod:
+            assert_type(pod, PodHandle)
+            return await pod.wait(timeout_s=10)
+
+    async with Engine("/srv/pods", python="/usr/bin/python3", max_threads=4) as engine:
+        assert_type(engine.data_dir, str)
+        return await asyncio.gather(*(one(engine, number) for number in range(10)))
+
+
+async def images(engine: Engine) -> str:
+    """The local store."""
+    assert_type(engine.images, Images)
+    image = await engine.images.import_path(Path("rootfs.tar"), name="busybox")
+    assert_type((await engine.images.resolve("busybox")).image_id, str)
+    for one in await engine.images.list():
+        assert_type(one.image_id, str)
+    await engine.images.remove("busybox")
+    await engine.images.gc()
+    return image.image_id
+
+
+async def prepares(engine: Engine, request: PodRequest) -> None:
+    """A pod prepared now and run later."""
+    pod = await engine.prepare(App("busybox"), name="later", network="none", grace_s=1)
+    assert_type(await engine.prepare_request(request), PodHandle)
+    assert_type(await engine.run_request(request, tied=True, timeout_s=10), PodHandle)
+    await pod.run(tied=True, timeout_s=10)
+    await pod.wait_ready(timeout_s=5)
+    await engine.close()
+
+
+async def looks(engine: Engine, uuid: str) -> list[str]:
+    """What is known of pods."""
+    pod = await engine.get(uuid)
+    assert_type(engine.handle(uuid), PodHandle)
+    assert_type(pod.uuid, str)
+    assert_type(await pod.status(), PodStatus)
+    assert_type(await pod.manifest(), bytes)
+    assert_type(await engine.list(), list[PodStatus])
+    return [summary.uuid for summary in await engine.summaries() if summary.state is State.RUNNING]
+
+
+async def logs(pod: PodHandle) -> str:
+    """Output: all of it, some of it, or as it comes."""
+    written = pod.logs("worker", tail=10, since_ns=0)
+    assert_type(written, Logs)
+    assert_type(await written.bytes(), bytes)
+    for entry in await written.entries(["stderr"]):
+        assert_type(entry.time_ns, int)
+    async with aclosing(pod.follow_logs("worker", tail=0)) as entries:
+        async for app, entry in entries:
+            assert_type(app, str)
+            assert_type(entry.data, bytes)
+            break
+    async for batch in pod.log_batches():
+        assert_type(batch[0][1].output, bytes)
+    return await pod.logs().text(encoding="latin-1")
+
+
+async def execs(pod: PodHandle) -> int:
+    """More processes: all at once, or by their streams."""
+    done = await pod.exec(["cat"], app="worker", input=b"in", check=True, timeout_s=10)
+    assert_type(done, Completed)
+    async with await pod.start(["sh"], env={"A": "b"}, cwd="/", user=(0, 0)) as running:
+        assert_type(running, Execution)
+        assert_type(running.args, tuple[str, ...])
+        await running.write(b"echo hi\n")
+        running.close_stdin()
+        assert_type(await running.stdout.readline(), bytes)
+        if running.stderr is not None:
+            assert_type(await running.stderr.read(), bytes)
+        assert_type(await running.wait(), AppEnd)
+    running = await pod.start(["cat"], tty=False)
+    assert_type(await running.communicate(b"in", timeout_s=1.5), tuple[bytes, bytes])
+    running.close()
+    return done.returncode
+
+
+async def stops(engine: Engine, pod: PodHandle) -> list[str]:
+    """Ways to the end."""
+    await pod.signal(1, app="worker")
+    async with asyncio.timeout(20):
+        await pod.stop(grace_s=1, timeout_s=10)
+    await pod.kill()
+    await pod.remove(force=True)
+    return (await engine.gc(grace_s=0, expire_prepared_s=3600, mark_only=True)).problems

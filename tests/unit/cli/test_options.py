@@ -1,0 +1,165 @@
+"""The option parser, and rkt's grammar for apps."""
+
+from __future__ import annotations
+
+import pytest
+
+from carob.cli.app_grammar import parse as parse_apps
+from carob.cli.options import Command, Option, UsageError, parse
+from carob.cli.values import count, duration_s, moment_ns
+from carob.cli.volumes import mounts, named_volumes
+from carob.errors import CarobError, Unsupported
+
+COMMAND = Command(
+    "verb",
+    "for tests",
+    options=(
+        Option("--follow", "switch", short="-f"),
+        Option("--quiet", "switch", short="-q"),
+        Option("--tail", "value", "N", short="-n"),
+        Option("--env", "many", "E", short="-e", many=True),
+        Option("--wait", "optional", "D", optional=True),
+    ),
+    most=None,
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "rest"),
+    [
+        (["-fq", "a", "b"], {"--follow": [""], "--quiet": [""]}, ["a", "b"]),
+        (["--tail=5", "a"], {"--tail": ["5"]}, ["a"]),
+        (["a", "--tail", "5"], {"--tail": ["5"]}, ["a"]),
+        (["-n5"], {"--tail": ["5"]}, []),
+        (["-n=5"], {"--tail": ["5"]}, []),
+        (["-fn", "5"], {"--follow": [""], "--tail": ["5"]}, []),
+        (["--tail", "-1"], {"--tail": ["-1"]}, []),
+        (["--tail=1", "--tail=2"], {"--tail": ["2"]}, []),
+        (["-e", "a=b", "--env=c="], {"--env": ["a=b", "c="]}, []),
+        (["--wait", "a"], {"--wait": [""]}, ["a"]),
+        (["--wait=5s", "a"], {"--wait": ["5s"]}, ["a"]),
+        (["--", "--tail", "-"], {}, ["--tail", "-"]),
+        (["-"], {}, ["-"]),
+        (["--tail="], {"--tail": [""]}, []),
+    ],
+)
+def test_options(words: list[str], expected: dict[str, list[str]], rest: list[str]) -> None:
+    arguments = parse(COMMAND, words)
+    assert {name: arguments.texts(name) for name in expected} == expected
+    assert [option.name for option in COMMAND.options if arguments.has(option.name)] == [
+        option.name for option in COMMAND.options if option.name in expected
+    ]
+    assert arguments.words == rest
+
+
+@pytest.mark.parametrize("words", [["--nope"], ["-x"], ["--tail"], ["--follow=1"], ["-n"], ["-xf"]])
+def test_wrong_options(words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(COMMAND, words)
+
+
+def test_words_after_the_first_may_be_verbatim() -> None:
+    command = Command("verb", "", options=COMMAND.options, most=None, verbatim_after=1)
+    assert parse(command, ["-f", "uuid", "ls", "-f", "--", "x"]).words == ["uuid", "ls", "-f", "--", "x"]
+    assert parse(command, ["uuid", "--", "-f"]).words == ["uuid", "-f"]
+
+
+APPS = Command(
+    "run",
+    "",
+    options=(Option("--name", "", "N"), Option("--env", "", "E", many=True), Option("--rm", "")),
+    apps=(Option("--name", "", "N"), Option("--env", "", "E", many=True), Option("--exec", "", "P")),
+)
+
+
+def test_apps_with_options_and_arguments() -> None:
+    line = "--name pod --env A=1 one --name first -- sh -c --rm -- x --- two --env B=2 --rm --- three"
+    arguments = parse_apps(APPS, line.split())
+    assert arguments.text("--name") == "pod"
+    assert arguments.texts("--env") == ["A=1"]
+    assert arguments.has("--rm")
+    assert [
+        (app.image, app.options.text("--name"), app.options.texts("--env"), app.arguments)
+        for app in arguments.apps
+    ] == [
+        ("one", "first", [], ["sh", "-c", "--rm", "--", "x"]),
+        ("two", "", ["B=2"], None),
+        ("three", "", [], None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-- x", "--- x", "a --- --- b", "a -- x --- -- y", "a -- x --- --exec=y b", "--exec=x a", "a --oops"],
+)
+def test_wrong_lines_of_apps(line: str) -> None:
+    with pytest.raises(UsageError):
+        parse_apps(APPS, line.split())
+
+
+def test_arguments_may_be_none_or_empty() -> None:
+    assert [app.arguments for app in parse_apps(APPS, ["a", "b", "--"]).apps] == [None, []]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1.5s", 1.5), ("1h30m", 5400), ("250ms", 0.25), ("2d", 172800), ("0", 0), ("30m0s", 1800)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert duration_s(text, "--x") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1x", "1h30", "h", "nan", "inf", "1..2s", "5 s"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="--x"):
+        duration_s(text, "--x")
+
+
+def test_numbers_and_moments() -> None:
+    assert count("12", "--x") == 12
+    assert moment_ns("@1.5", "--x") == 1_500_000_000
+    assert moment_ns("1970-01-01T00:00:02Z", "--x") == 2_000_000_000
+    for wrong in ("-1", "1.0", "", "٣"):
+        with pytest.raises(UsageError):
+            count(wrong, "--x")
+    for wrong in ("@x", "@nan", "yesterday", "2024-13-01"):
+        with pytest.raises(UsageError):
+            moment_ns(wrong, "--x")
+
+
+def test_volumes() -> None:
+    texts = ["/a:/b", "/c:/d:ro", "v,kind=host,source=/e,readOnly=true,recursive=false"]
+    named = named_volumes(texts)
+    found = mounts(texts, ["volume=v,target=/f"], named)
+    named.refuse_unused()
+    assert [(one.source, one.target, one.read_only, one.recursive) for one in found] == [
+        ("/a", "/b", False, True),
+        ("/c", "/d", True, True),
+        ("/e", "/f", True, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount"),
+    [
+        ("/a", ""),
+        ("/a:/b:rx", ""),
+        ("a:/b", ""),
+        (":/b", ""),
+        ("v,kind=host", ""),
+        ("v,kind=host,source=/a,size=1", ""),
+        ("v,kind=host,source=/a,readOnly=perhaps", "volume=v,target=/b"),
+        ("v,kind=host,source=/a", "volume=w,target=/b"),
+        ("v,kind=host,source=/a", "volume=v"),
+        ("/a:/b", "target=/c"),
+    ],
+)
+def test_wrong_volumes(volume: str, mount: str) -> None:
+    with pytest.raises(CarobError):  # noqa: PT012 - which step refuses it does not matter
+        named = named_volumes([volume])
+        mounts([volume], [mount] if mount else [], named)
+
+
+def test_volumes_that_are_not_supported_are_named() -> None:
+    with pytest.raises(Unsupported, match="kind empty"):
+        named_volumes(["v,kind=empty"])
