@@ -1,0 +1,1 @@
+"""Measurements of carob beside its peers, taken in one run: see docs/explanation/performance.md."""
