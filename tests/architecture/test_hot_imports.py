@@ -67,8 +67,11 @@ def _command(*arguments: str) -> str:
 HOT_PATHS = [
     HotPath("import carob", "import carob", forbidden=HEAVY | WITH_ENUM),
     HotPath("import carob.errors", "import carob.errors", allowed=frozenset()),
-    HotPath("carob version", _command("version"), forbidden=HEAVY - WITH_ENUM),
-    HotPath("carob list", _command("--dir", "{dir}", "list"), forbidden=HEAVY - WITH_ENUM),
+    HotPath("carob version", _command("version"), forbidden=HEAVY | WITH_ENUM),
+    *(
+        HotPath(f"carob {words}", _command("--dir", "{dir}", *words.split()), forbidden=HEAVY - WITH_ENUM)
+        for words in ("list", "list --format=json", "gc", "stop x", "rm x")
+    ),
 ]
 
 _LIST = """

@@ -1,0 +1,58 @@
+"""The verbs, each with the module it is in; a module is loaded when its verb is used."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.cli.context import Context
+    from carob.cli.options import Arguments, Command
+
+VERBS = {
+    "run": "run",
+    "prepare": "prepare",
+    "run-prepared": "run_prepared",
+    "list": "list",
+    "status": "status",
+    "cat-manifest": "cat_manifest",
+    "logs": "logs",
+    "enter": "enter",
+    "stop": "stop",
+    "rm": "rm",
+    "gc": "gc",
+    "image import": "image_import",
+    "image list": "image_list",
+    "image rm": "image_rm",
+    "image gc": "image_gc",
+    "config": "config",
+    "completion": "completion",
+    "version": "version",
+    "help": "help",
+}
+GROUPS = ("image",)
+"""First words that need a second one."""
+
+
+class Verb:
+    """A verb's declaration and what it does."""
+
+    __slots__ = ("_module", "command")
+
+    def __init__(self, name: str) -> None:
+        module = __import__(f"carob.cli.{VERBS[name]}", fromlist=["COMMAND", "run"])
+        self.command: Command = module.COMMAND
+        self._module = module
+
+    def parse(self, words: list[str]) -> Arguments:
+        """What was given after the verb; raises ``UsageError``."""
+        if self.command.apps:
+            from carob.cli import app_grammar
+
+            return app_grammar.parse(self.command, words)
+        from carob.cli import options
+
+        return options.parse(self.command, words)
+
+    def run(self, arguments: Arguments, context: Context) -> int:
+        """Does it; returns the exit status."""
+        status: int = self._module.run(arguments, context)
+        return status

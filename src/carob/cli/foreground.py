@@ -1,0 +1,181 @@
+"""A pod in the foreground: its output live, its end as the exit status. And how a start begins."""
+
+from __future__ import annotations
+
+from carob.cli import exit_codes
+from carob.cli.interrupts import Interrupted, Interrupts
+from carob.cli.output import STDERR, STDOUT, say_error, write, write_bytes
+from carob.engine.supervision import MADE, PREPARED
+from carob.errors import CarobError, Conflict, LostRace, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from carob.cli.context import Context
+    from carob.engine.handle import PodHandle
+    from carob.engine.output import LogEntry
+    from carob.engine.supervision import Progress
+
+    Start = Callable[[Progress], PodHandle]
+
+
+_LAST_WORDS_S = 30.0
+
+
+class _Beginning:
+    """What is known of a pod while it is started."""
+
+    def __init__(self, context: Context, uuid_file: str, handle: PodHandle | None) -> None:
+        self.handle = handle
+        self._context = context
+        self._uuid_file = uuid_file
+
+    def progress(self, step: str, uuid: str) -> None:
+        self._context.debug(f"pod {uuid} {step}")
+        if step == MADE:
+            self.handle = self._context.engine.handle(uuid)
+        elif step == PREPARED and self._uuid_file:
+            save_uuid(uuid, self._uuid_file)
+
+    def abandon(self, *, remove: bool) -> None:
+        """After a failed start: takes away what is not worth keeping, and waits for the end of the rest."""
+        if self.handle is None:
+            return
+        try:
+            if remove or self.handle.status().state == "prepared":
+                self.handle.remove(force=True)
+            else:
+                self.handle.wait(timeout_s=_LAST_WORDS_S)
+        except CarobError as error:
+            self._context.debug(f"left to gc: {error.message}")
+
+
+def save_uuid(uuid: str, path: str) -> None:
+    """Writes ``--uuid-file-save``."""
+    from carob.engine.uuid_file import write_uuid_to_file
+
+    write_uuid_to_file(uuid, path)
+
+
+def begin(
+    context: Context,
+    start: Start,
+    *,
+    uuid_file: str = "",
+    remove: bool = False,
+    handle: PodHandle | None = None,
+) -> PodHandle:
+    """Starts a pod; what is left of one that could not be started is removed, or kept with its logs.
+
+    ``handle`` is that of a pod that is there already; one that another process runs is left alone.
+    """
+    beginning = _Beginning(context, uuid_file, handle)
+    try:
+        handle = start(beginning.progress)
+    except Conflict:
+        raise
+    except BaseException as error:
+        _show_runtime_commands(context, beginning.handle)
+        beginning.abandon(remove=remove or isinstance(error, Interrupted))
+        raise
+    _show_runtime_commands(context, handle)
+    return handle
+
+
+def _show_runtime_commands(context: Context, handle: PodHandle | None) -> None:
+    if not context.debugging or handle is None:
+        return
+    from carob.engine.runtime_commands import runtime_commands, shown
+
+    try:
+        for argv in runtime_commands(context.engine.data_dir, handle.uuid):
+            context.debug(f"init runs: {shown(argv)}")
+    except CarobError:
+        return
+
+
+def detach(context: Context, start: Start, *, uuid_file: str = "", handle: PodHandle | None = None) -> int:
+    """Starts a pod and leaves it running; its uuid on standard output."""
+    with Interrupts(patient=False):
+        try:
+            handle = begin(context, start, uuid_file=uuid_file, handle=handle)
+        except Interrupted:
+            return exit_codes.INTERRUPTED
+    write(handle.uuid)
+    return exit_codes.SUCCESS
+
+
+def attend(
+    context: Context, start: Start, *, uuid_file: str = "", remove: bool, handle: PodHandle | None = None
+) -> int:
+    """Starts a pod, passes its output on until it has ended, and tells its end by the exit status."""
+    with Interrupts(patient=True) as interrupts:
+        try:
+            handle = begin(context, start, uuid_file=uuid_file, remove=remove, handle=handle)
+        except Interrupted:
+            return exit_codes.INTERRUPTED
+        interrupts.started(handle)
+        try:
+            return _attend(context, handle, interrupts)
+        finally:
+            if remove:
+                _remove(handle)
+                context.debug("removed")
+
+
+def _remove(handle: PodHandle) -> None:
+    """For ``--rm``: what hinders it is said, and changes nothing about how the pod ended."""
+    try:
+        handle.remove(force=True)
+    except LostRace:
+        return  # another removes it
+    except CarobError as error:
+        say_error(error)
+
+
+def _attend(context: Context, handle: PodHandle, interrupts: Interrupts) -> int:
+    broken = False
+    try:
+        for batch in handle.log_batches():
+            if not broken and not pass_on(batch):
+                broken = True
+                interrupts.stop()
+    except NotFound:
+        pass  # removed by another already: the record of its end is there
+    end = handle.wait()
+    context.debug(f"ended: {end}")
+    if broken:
+        return exit_codes.BROKEN_PIPE
+    return exit_codes.of_ends(end.apps, end.outcome)
+
+
+def pass_on(batch: Sequence[tuple[str, LogEntry]]) -> bool:
+    """Writes what apps wrote to the caller's streams, byte for byte; False where nobody reads any more.
+
+    A closed standard error alone is passed over, as a terminal's loss must not end the pod's output.
+    """
+    stream = ""
+    parts: list[bytes] = []
+    try:
+        for _, entry in batch:
+            if entry.stream != stream:
+                _flush(stream, parts)
+                stream, parts = entry.stream, []
+            parts.append(entry.output)
+        _flush(stream, parts)
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _flush(stream: str, parts: list[bytes]) -> None:
+    if not parts:
+        return
+    if stream == "stdout":
+        write_bytes(b"".join(parts), STDOUT)
+        return
+    try:
+        write_bytes(b"".join(parts), STDERR)
+    except BrokenPipeError:
+        return

@@ -1,0 +1,188 @@
+"""Passing bytes between the caller's streams and a process in a pod, and the caller's terminal meanwhile."""
+
+from __future__ import annotations
+
+import _signal
+import os
+from select import POLLIN, POLLOUT, poll
+
+from carob.cli.output import STDERR, STDOUT, write_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any
+
+    from carob.engine.execution import Execution
+
+_CHUNK_BYTES = 65536
+_STDIN = 0
+_SIGHUP, _SIGTERM, _SIGWINCH = 1, 15, 28
+
+
+class Signaled(Exception):
+    """The command itself was asked to end while it had the terminal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def pass_on(execution: Execution) -> None:
+    """Relays all three streams until the process has ended and what it wrote is out.
+
+    ``BrokenPipeError`` where nobody reads standard output any more.
+    """
+    relay = _Relay(execution)
+    while not relay.ended:
+        relay.step()
+    relay.drain()
+
+
+class _Relay:
+    """The streams that are still open, and input that the process has not taken yet."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.ended = False
+        self._execution = execution
+        self._outputs = {execution.stdout: STDOUT}
+        if execution.stderr >= 0:
+            self._outputs[execution.stderr] = STDERR
+        for descriptor in {execution.stdin, *self._outputs}:
+            os.set_blocking(descriptor, False)
+        self._input = b""
+        self._input_open = True
+
+    def step(self) -> None:
+        """Waits until something can be done, and does it."""
+        waiting = poll()
+        events = dict.fromkeys(self._outputs, POLLIN) | {self._execution.fileno(): POLLIN}
+        if self._input:
+            events[self._execution.stdin] = events.get(self._execution.stdin, 0) | POLLOUT
+        elif self._input_open:
+            events[_STDIN] = POLLIN
+        for descriptor, event in events.items():
+            waiting.register(descriptor, event)
+        for descriptor, event in waiting.poll():
+            if descriptor in self._outputs and event & ~POLLOUT:
+                self._take(descriptor)
+            if descriptor == self._execution.stdin and self._input:
+                self._feed()
+            elif descriptor == _STDIN:
+                self._read_input()
+            elif descriptor == self._execution.fileno():
+                self._execution.wait()
+                self.ended = True
+
+    def drain(self) -> None:
+        """Takes what is left in the pipes; what other processes write later is not waited for."""
+        for descriptor in list(self._outputs):
+            while descriptor in self._outputs and self._take(descriptor):
+                continue
+
+    def _take(self, descriptor: int) -> bool:
+        """Passes on what is there; False where there is nothing."""
+        try:
+            data = os.read(descriptor, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:  # a terminal whose other side is closed: EIO
+            data = b""
+        if not data:
+            del self._outputs[descriptor]
+            return False
+        write_bytes(data, self._outputs[descriptor])
+        return True
+
+    def _read_input(self) -> None:
+        try:
+            self._input = os.read(_STDIN, _CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._input = b""
+        if self._input:
+            self._feed()
+        else:
+            self._input_open = False
+            self._execution.close_stdin()
+
+    def _feed(self) -> None:
+        try:
+            self._input = self._input[os.write(self._execution.stdin, self._input) :]
+        except BlockingIOError:
+            return
+        except OSError:  # the process reads no more
+            self._input = b""
+            self._input_open = False
+            self._execution.close_stdin()
+
+
+class Terminal:
+    """In a ``with`` block: the caller's terminal is raw, and its size is that of the terminal in the pod.
+
+    It is restored at the end, also where this process is asked to end: that raises ``Signaled``.
+    """
+
+    def __init__(self, master: int) -> None:
+        self._master = master
+        self._attributes: list[Any] = []
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Terminal:
+        import termios
+
+        self._attributes = termios.tcgetattr(_STDIN)
+        self._pass_size_on(0, None)
+        for number, handler in (
+            (_SIGWINCH, self._pass_size_on),
+            (_SIGTERM, _raise_signaled),
+            (_SIGHUP, _raise_signaled),
+        ):
+            self._handlers[number] = _signal.signal(number, handler)
+        termios.tcsetattr(_STDIN, termios.TCSADRAIN, _raw(self._attributes))  # what was typed stays
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        import termios
+
+        for number, handler in self._handlers.items():
+            _signal.signal(number, handler)
+        try:
+            termios.tcsetattr(_STDIN, termios.TCSADRAIN, self._attributes)
+        except termios.error:
+            return  # the terminal is gone
+
+    def _pass_size_on(self, number: int, frame: object) -> None:
+        """TIOCGWINSZ here, TIOCSWINSZ there (ioctl_tty(2)); init's kernel tells the process."""
+        import fcntl
+        import termios
+
+        try:
+            size = fcntl.ioctl(_STDIN, termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+        except OSError:
+            return
+
+
+def _raise_signaled(number: int, frame: object) -> None:
+    raise Signaled(number)
+
+
+def _raw(attributes: list[Any]) -> list[Any]:
+    """The attributes with every byte passed through as it is (cfmakeraw(3))."""
+    import termios
+
+    iflag, oflag, cflag, lflag, ispeed, ospeed, characters = attributes
+    iflag &= ~(
+        termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
+        | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
+    )  # fmt: skip
+    oflag &= ~termios.OPOST
+    lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+    cflag = cflag & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+    characters = list(characters)
+    characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    return [iflag, oflag, cflag, lflag, ispeed, ospeed, characters]

@@ -1,0 +1,37 @@
+"""``carob run-prepared``."""
+
+from __future__ import annotations
+
+from carob.cli import foreground
+from carob.cli.options import Arguments, Command
+from carob.cli.run import RUNNING, how_to_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.cli.context import Context
+    from carob.engine.handle import PodHandle
+    from carob.engine.supervision import Progress
+
+COMMAND = Command(
+    "run-prepared",
+    "run a pod that was prepared",
+    "UUID",
+    options=RUNNING,
+    least=1,
+    most=1,
+    details="Output, signals and exit status are those of carob run.",
+)
+
+
+def run(arguments: Arguments, context: Context) -> int:
+    """Runs the pod; see ``carob.cli.exit_codes`` for what is returned."""
+    detached, remove, tied = how_to_run(arguments)
+    handle = context.engine.get(arguments.words[0])
+
+    def start(progress: Progress) -> PodHandle:
+        handle.run(tied=tied, progress=progress)
+        return handle
+
+    if detached:
+        return foreground.detach(context, start, handle=handle)
+    return foreground.attend(context, start, remove=remove, handle=handle)

@@ -1,0 +1,108 @@
+"""``carob status``."""
+
+from __future__ import annotations
+
+from carob.cli.options import FORMAT, Arguments, Command, Option
+from carob.cli.output import printable, time_text, write, write_json
+from carob.cli.values import duration_s
+from carob.engine.ends import OutOfMemory, Signaled, Unknown, from_view, shell_code
+from carob.errors import NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from carob.cli.context import Context
+    from carob.engine.handle import PodHandle
+
+COMMAND = Command(
+    "status",
+    "tell the state of a pod, and how its apps ended",
+    "UUID",
+    options=(
+        Option("--wait", "wait until the pod has ended, at most that long", "DURATION", optional=True),
+        Option("--wait-ready", "wait until its apps have been started", "DURATION", optional=True),
+        FORMAT,
+    ),
+    least=1,
+    most=1,
+    details="""\
+As text, one KEY=VALUE a line: state, created, started, ended, pid, outcome and reason where there are such,
+and for each app app-NAME=: the exit code as a shell has it and, where that is not all, how it came; else
+created, running or unknown. A pod that was removed is told of for a day, by its whole uuid.""",
+)
+_SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+    9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
+    24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS"}  # fmt: skip
+
+
+def run(arguments: Arguments, context: Context) -> int:
+    """Waits where asked to, and prints."""
+    handle = context.engine.get(arguments.words[0])
+    if arguments.has("--wait-ready"):
+        handle.wait_ready(timeout_s=_timeout_s(arguments, "--wait-ready"))
+    if arguments.has("--wait"):
+        handle.wait(timeout_s=_timeout_s(arguments, "--wait"))
+    document = _document(handle, context)
+    how = arguments.text("--format")
+    if how:
+        write_json(document, how)
+    else:
+        write("\n".join(_lines(document)))
+    return 0
+
+
+def _timeout_s(arguments: Arguments, name: str) -> float | None:
+    text = arguments.text(name)
+    return duration_s(text, name) if text else None
+
+
+def _document(handle: PodHandle, context: Context) -> dict[str, Any]:
+    """The pod's document; of one that is gone, the record of its end."""
+    from carob.engine.views import pod_document
+
+    try:
+        return pod_document(handle.status())
+    except NotFound:
+        from carob.engine import tombstone
+
+        record = tombstone.read(context.engine.data_dir, handle.uuid)
+        if record is None:
+            raise
+        return {**record, "state": "gone"}
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    pairs = [
+        ("uuid", document["uuid"]),
+        ("name", document["name"]),
+        ("state", document["state"]),
+        ("created", time_text(document["created_ns"])),
+        ("started", time_text(document["started_ns"])),
+        ("ended", time_text(document["ended_ns"])),
+        ("pid", document["pid"]),
+        ("outcome", document["outcome"]),
+        ("reason", document["reason"]),
+        *((f"app-{app['name']}", _app_text(app)) for app in document["apps"]),
+        *(("warning", text) for text in document["warnings"]),
+    ]
+    return [f"{key}={printable(str(value))}" for key, value in pairs if value not in ("", None)]
+
+
+def _app_text(app: dict[str, Any]) -> str:
+    if app["end"] is None:
+        return str(app["state"])
+    end = from_view(app["end"])
+    match end:
+        case Signaled(signal):
+            return f"{shell_code(end)} (killed by signal {signal}{_signal_name(signal)})"
+        case OutOfMemory():
+            return f"{shell_code(end)} (killed: out of memory)"
+        case Unknown(reason):
+            return f"unknown ({reason})"
+        case _:
+            return str(shell_code(end))
+
+
+def _signal_name(number: int) -> str:
+    return f", {_SIGNALS[number]}" if number in _SIGNALS else ""
