@@ -13,6 +13,23 @@ from carob.pod.state import INCLUDE_ALL_DIRS, INCLUDE_RUN_DIR, STATES, Directory
 from tests.unit.pod.made import MANIFEST, UUID, locked, make, uuid_of
 
 
+@pytest.fixture(autouse=True)
+def _no_number_is_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk, "FEW", 0)
+
+
+def test_few_pods_cost_no_read_of_the_lock_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def table(*_: object) -> None:
+        pytest.fail("the lock table was read")
+
+    monkeypatch.setattr(walk, "FEW", 2)
+    monkeypatch.setattr(walk, "exclusively_locked", table)
+    with ExitStack() as stack:
+        make(str(tmp_path), Directory.RUN, uuid_of(1))
+        stack.enter_context(locked(make(str(tmp_path), Directory.RUN, uuid_of(2))))
+        assert dict(scan(str(tmp_path))) == {uuid_of(1): State.EXITED, uuid_of(2): State.RUNNING}
+
+
 @pytest.fixture(params=["lock table", "probes"])
 def how(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to find out about locks; each must give every answer."""
