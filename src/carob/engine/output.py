@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from carob.logs.entry import LogEntry as LogEntry  # noqa: PLC0414 - shown by carob.aio
+    from carob.logs.watch import LogWatch
     from carob.pod import Pod
 
 BOTH = ("stdout", "stderr")
@@ -69,25 +70,13 @@ def follow(
 
     One thread for all apps of the pod; woken by the kernel.
     """
-    from carob.logs.follow import follow as follow_files
-    from carob.logs.watch import LogWatch
-
-    directory = _open(pod)
-    init = _Init(pod)
-    try:
-        names = [app + _SUFFIX for app in apps]
-        with LogWatch(directory, init.descriptors()) as watch:
-            entries = follow_files(
-                directory, names, init.ended, watch.wait, streams=streams, since_ns=since_ns, tail=tail
-            )
-            for name, entry in entries:
-                yield name.removesuffix(_SUFFIX), entry
-    finally:
-        init.close()
-        os.close(directory)
+    for batch in batches(pod, apps, streams=streams, since_ns=since_ns, tail=tail):
+        yield from batch
 
 
 _BATCH = 1000
+# To close an inotify instance takes the kernel 8 ms, so a pod that ends at once is followed without.
+_FIRST_PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 
 class Following:
@@ -97,18 +86,26 @@ class Following:
     ``descriptors`` is readable, ``look_again_s`` at most, and ``heard``. One thread at a time.
     """
 
-    def __init__(self, pod: Pod, apps: Sequence[str], *, since_ns: int = 0, tail: int | None = None) -> None:
+    def __init__(
+        self,
+        pod: Pod,
+        apps: Sequence[str],
+        *,
+        streams: Sequence[str] = BOTH,
+        since_ns: int = 0,
+        tail: int | None = None,
+    ) -> None:
         from carob.logs.follow import looks
-        from carob.logs.watch import LogWatch
 
         self.over = False
         self._pod = pod
         self._directory = _open(pod)
         self._init = _Init(pod)
-        self._watch = LogWatch(self._directory, self._init.descriptors())
+        self._watch: LogWatch | None = None
+        self._pauses_s = [*_FIRST_PAUSES_S]
         names = [app + _SUFFIX for app in apps]
         self._looks = looks(
-            self._directory, names, self._init.ended, streams=BOTH, since_ns=since_ns, tail=tail
+            self._directory, names, self._init.ended, streams=streams, since_ns=since_ns, tail=tail
         )
 
     def take(self) -> list[tuple[str, LogEntry]]:
@@ -129,26 +126,44 @@ class Following:
         from carob.logs.follow import LOOK_AGAIN_S
         from carob.logs.watch import UNWATCHED_LOOK_S
 
-        return LOOK_AGAIN_S if self._watch.watching else UNWATCHED_LOOK_S
+        if self._pauses_s:
+            return self._pauses_s[0]
+        return LOOK_AGAIN_S if self._watch is not None and self._watch.watching else UNWATCHED_LOOK_S
 
     def descriptors(self) -> list[int]:
         """What becomes readable when there may be more."""
+        if self._watch is None:
+            return [*self._init.descriptors()]
         return self._watch.descriptors()
 
     def heard(self) -> None:
         """Forgets the changes that have just ended a wait."""
-        self._watch.drain()
+        if self._watch is not None:
+            self._watch.drain()
+        if self._pauses_s:
+            self._pauses_s.pop(0)
+            if len(self._pauses_s) == 1:  # one more look after it is there, for what came before
+                from carob.logs.watch import LogWatch
+
+                self._watch = LogWatch(self._directory, self._init.descriptors())
 
     def close(self) -> None:
         """Lets go of the files; the pod is the caller's to close."""
         self._looks.close()
-        self._watch.close()
+        if self._watch is not None:
+            self._watch.close()
         self._init.close()
         os.close(self._directory)
 
 
 def batches(
-    pod: Pod, apps: Sequence[str], *, since_ns: int = 0, tail: int | None = None, follow: bool = True
+    pod: Pod,
+    apps: Sequence[str],
+    *,
+    streams: Sequence[str] = BOTH,
+    since_ns: int = 0,
+    tail: int | None = None,
+    follow: bool = True,
 ) -> Iterator[list[tuple[str, LogEntry]]]:
     """``follow``, with all that is there at a time, up to some number, in one list; none is empty.
 
@@ -156,7 +171,7 @@ def batches(
     """
     from select import POLLIN, poll
 
-    following = Following(pod, apps, since_ns=since_ns, tail=tail)
+    following = Following(pod, apps, streams=streams, since_ns=since_ns, tail=tail)
     try:
         while True:
             if batch := following.take():
