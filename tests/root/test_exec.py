@@ -92,10 +92,19 @@ def test_environment_directory_and_user(pod: PodHandle) -> None:
     assert done.stdout.split() == ["b", "/root", "/tmp", "7", "8"]
 
 
-def test_timeout_leaves_the_process_and_the_pod(pod: PodHandle) -> None:
+def test_timeout_kills_the_process_and_leaves_the_pod(pod: PodHandle) -> None:
     with pytest.raises(TimedOut):
-        pod.exec(["sleep", "1000"], timeout_s=0.05)
+        pod.exec(["sleep", "4711"], timeout_s=0.05)
+    seen = ["sh", "-c", "cat /proc/[0-9]*/cmdline"]
+    host_view.eventually("it is gone", lambda: b"4711" not in pod.exec(seen).stdout)
     assert pod.exec(["echo", "fine"], text=True).stdout == "fine\n"
+
+
+def test_process_is_signaled(pod: PodHandle) -> None:
+    with pod.start(["sleep", "1000"]) as running:
+        running.signal(15)
+        assert running.wait() == Signaled(15)
+        running.kill()  # it has ended: fine
 
 
 def test_wrong_requests(pod: PodHandle) -> None:
@@ -424,6 +433,12 @@ WRONG_PACKETS = [
     b"[" * 100_000,
     b'{"v":1,"op":' * 9_000,
     b'{"v":1,"op":"stop","grace_s":"soon"}',
+    b'{"v":1,"op":"stop","grace_s":"nan"}',
+    b'{"v":1,"op":"stop","grace_s":-1}',
+    b'{"v":1,"op":"stop","grace_s":1e300}',
+    b"{",
+    b'{"v":1',
+    b'{"v":1,"op":"exec","app":"busybox","argv":["true"],"tty":true,"user":' + b"[" * 600 + b"]" * 600 + b"}",
     b'{"v":1,"op":"stop","grace_s":[]}',
     b'{"v":1,"op":"stop","grace_s":NaN}',
     b'{"v":1,"op":"stop","grace_s":1' + b"0" * 400 + b"}",

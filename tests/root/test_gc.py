@@ -117,7 +117,18 @@ def test_pods_start_run_and_end_while_collections_go_on(engine: Engine) -> None:
     assert problems == []
 
 
-def test_corrupted_pod_is_reported_and_passed_over(engine: Engine) -> None:
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\xff\0 no json",
+        b"",
+        b"{",
+        b"[1",
+        b'{"apps":5,"annotations":7}',
+        b'{"apps":[{"name":"a","image":"s"}]}',
+    ],
+)
+def test_corrupted_pod_is_reported_and_passed_over(engine: Engine, rubbish: bytes) -> None:
     pods = [ended(engine) for _ in range(3)]
     top = Path(engine.data_dir, "pods")
     (top / "exited-garbage").mkdir(exist_ok=True)
@@ -125,7 +136,9 @@ def test_corrupted_pod_is_reported_and_passed_over(engine: Engine) -> None:
     (top / "exited-garbage" / "00000000-0000-4000-8000-000000000001").write_text("a file, not a directory")
     broken = host_view.pod_directory(engine.data_dir, pods[1].uuid)
     for name in ("pod", "carob/plan.json", "carob/supervisor.json", "carob/end.json", "pid", "ppid"):
-        (broken / name).write_bytes(b"\xff\0 no json")
+        (broken / name).write_bytes(rubbish)
+    assert len(engine.list()) == 3
+    engine.images.gc()
     try:
         collection = engine.gc(grace_s=0)
         assert set(collection.deleted) == {pod.uuid for pod in pods}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from carob import App, Engine, Exited, Mount, OutOfMemory, Signaled
+from carob import App, Engine, Exited, Mount, OutOfMemory, Signaled, Unknown
 from carob.errors import AppStartFailed, InvalidInput, NotFound
 from tests.needs import require_command
 from tests.root import host_view
@@ -155,7 +155,9 @@ def test_app_that_cannot_be_started_ends_its_pod(engine: Engine) -> None:
     end = engine.get(status.uuid).wait(timeout_s=SOON_S)
     assert end.outcome == "failed to start"
     assert "bad" in end.reason
-    assert end.apps["bad"] != Exited(0)
+    assert isinstance(end.apps["bad"], Unknown)
+    assert "never started" in end.apps["bad"].reason
+    assert "nope" in end.apps["bad"].reason
 
 
 def test_wrong_requests_leave_nothing(engine: Engine) -> None:

@@ -7,7 +7,7 @@ one that is not there. For every other verb: 0, or 125.
 
 from __future__ import annotations
 
-from carob.engine.ends import Exited, Signaled, shell_code
+from carob.engine.ends import Exited, Signaled, Unknown, shell_code
 from carob.errors import AppStartFailed, CommandFailed
 
 TYPE_CHECKING = False
@@ -42,6 +42,8 @@ def of_ends(ends: Mapping[str, AppEnd], outcome: str) -> int:
 
     Where the pod was stopped because an app had failed, those that the stopping itself ended do not count.
     """
+    if not ends:
+        return shell_code(Unknown("nothing is known of the pod's apps"))
     failed = [end for end in ends.values() if end != Exited(0)]
     if outcome == _APP_FAILED:
         failed = [end for end in failed if not _ended_by_stopping(end)] or failed

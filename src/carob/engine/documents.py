@@ -26,7 +26,8 @@ _ARCHITECTURES = {
     "amd64": "amd64", "386": "i386", "arm64": "aarch64", "arm": "armv7l", "ppc64le": "ppc64le",
     "s390x": "s390x",
 }  # fmt: skip
-_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._~/")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
+_SEPARATORS = "-._~/"
 
 
 def image_hash(image_id: str) -> str:
@@ -46,8 +47,24 @@ def _sha512(data: bytes) -> str:
 
 def identifier(name: str) -> str:
     """An image's name as an AC Identifier (appc, types.md)."""
-    mapped = "".join([letter if letter in _LETTERS else "-" for letter in name.lower().partition("@")[0]])
-    return mapped.strip("-._~/") or "image"
+    made = ""
+    for letter in name.lower().partition("@")[0]:
+        if letter in _LETTERS:
+            made += letter
+        elif made and made[-1] in _LETTERS:  # one separator at a time, and none first
+            made += letter if letter in _SEPARATORS else "-"
+    return made.strip(_SEPARATORS) or "image"
+
+
+def _is_variable(name: str) -> bool:
+    """Whether appc takes the name of an environment variable (types/environment.go)."""
+    return (
+        bool(name)
+        and name.isascii()
+        and not name[0].isdigit()
+        and name[0] not in ".-"
+        and all(letter.isalnum() or letter in "_.-" for letter in name)
+    )
 
 
 def _app(process: Process, mounts: Sequence[Mount]) -> dict[str, Any]:
@@ -59,6 +76,7 @@ def _app(process: Process, mounts: Sequence[Mount]) -> dict[str, Any]:
         "environment": [
             {"name": name, "value": value}
             for name, _, value in (entry.partition("=") for entry in process.env)
+            if _is_variable(name)
         ],
     }
     if process.groups:

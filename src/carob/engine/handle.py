@@ -101,7 +101,9 @@ class PodHandle:
             with self._open() as pod:
                 state = stop.wait_over(pod, timeout_s=timeout_s)
                 if state is not State.GONE:
-                    return _end(status.read(pod))
+                    end = _end(status.read(pod))
+                    if not _is_being_deleted(pod):
+                        return end
         except NotFound:
             pass
         return self._buried()
@@ -261,6 +263,19 @@ class PodHandle:
             raise NotFound(f"pod {self.uuid} is gone, and so is the record of its end")
         apps = {str(app["name"]): from_view(app.get("end")) for app in record.get("apps") or ()}
         return PodEnd(State.GONE, apps, str(record.get("outcome", "")), str(record.get("reason", "")))
+
+
+def _is_being_deleted(pod: Pod) -> bool:
+    """Whether what was just read of the pod may have been read while it went: its record tells then."""
+    from carob.pod.remove import deleting_has_begun
+
+    state = pod.refresh()
+    if state in (State.EXITED_DELETING, State.DELETING, State.GONE):
+        return True
+    try:
+        return deleting_has_begun(pod)
+    except NotFound:
+        return True
 
 
 def _end(read: status.PodStatus) -> PodEnd:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from carob.image.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
     from carob.image.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
     from carob.image.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
+    from carob.pod import Pod
 
 
 class Images:
@@ -52,7 +53,10 @@ class Images:
 
 
 def in_use(data_dir: str) -> set[str]:
-    """The image ids and chain ids that the pods of a data directory have written down."""
+    """The image ids and chain ids that the pods of a data directory have written down.
+
+    Raises where a pod cannot be read, so that nothing is taken away for want of knowing.
+    """
     from carob.engine.documents import IMAGE_DIGEST
     from carob.engine.status import annotation, manifest_summary
     from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
@@ -67,13 +71,26 @@ def in_use(data_dir: str) -> set[str]:
     return used - {""}
 
 
-def _trees(pod: object) -> list[str]:
-    """The tree ids, as chain ids, that a pod's app directories name."""
-    from carob.errors import CarobError
-    from carob.pod import Pod
+def _trees(pod: Pod) -> list[str]:
+    """The tree ids, as chain ids, that a pod's app directories name, whatever its manifest says."""
+    from carob.errors import NotFound, Unavailable
+    from carob.linux.files import read_file
+    from carob.pod.layout import APPS_INFO, app_tree_store_id
 
-    assert isinstance(pod, Pod)
     try:
-        return [tree.replace("-", ":", 1) for tree in pod.get_apps_tree_store_ids()]
-    except CarobError:
-        return []
+        directory = os.open(APPS_INFO, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=pod.fd())
+    except (FileNotFoundError, NotFound):
+        return []  # being prepared, and the layers held by locks, or being deleted
+    found = []
+    try:
+        for name in os.listdir(directory):
+            try:
+                tree = read_file(app_tree_store_id(name), dir_fd=pod.fd()).decode("utf-8", "replace")
+            except FileNotFoundError:
+                continue  # an app whose image was copied
+            found.append(tree.replace("-", ":", 1))
+    except OSError as error:
+        raise Unavailable(f"cannot tell which layers pod {pod.uuid} uses: {error}") from error
+    finally:
+        os.close(directory)
+    return found

@@ -65,7 +65,7 @@ def process(app: App, image: Mapping[str, Any], lower_dirs: Sequence[str], hostn
     return Process(
         args=arguments(app, image),
         env=[f"{key}={value}" for key, value in environment.items()],
-        cwd=app.workdir or config.get("WorkingDir") or "/",
+        cwd=os.path.join("/", app.workdir or str(config.get("WorkingDir") or "")),
         uid=account.uid,
         gid=account.gid,
         groups=account.groups,

@@ -101,19 +101,31 @@ def _check_words(args: tuple[object, ...], env: dict[str, str], workdir: str | N
 
 def check_app_name(name: str) -> None:
     """Raises ``InvalidInput`` for what is no AC Name (appc, types.md)."""
-    if not name or not _NAME_CHARACTERS.issuperset(name) or name[0] == "-" or name[-1] == "-":
+    if not name or not _NAME_CHARACTERS.issuperset(name) or not all(name.split("-")):
         raise InvalidInput(
-            f"{name!r} is no app name", hint="use lower-case letters, digits and - (not first or last)"
+            f"{name!r} is no app name", hint="use lower-case letters, digits, and single - between them"
         )
     if len(name) > 200:
         raise InvalidInput("an app name has at most 200 characters")
 
 
+def _check_annotation(name: str) -> None:
+    """Raises ``InvalidInput`` for what is no AC Identifier (appc, types.md)."""
+    plain = name
+    for separator in "._~/":
+        plain = plain.replace(separator, "-")
+    if not name or not _NAME_CHARACTERS.issuperset(plain) or not all(plain.split("-")):
+        raise InvalidInput(
+            f"{name!r} is no name of an annotation",
+            hint="use lower-case letters and digits, and single ._~/- between",
+        )
+
+
 def app_name_from(image_name: str) -> str:
     """The name of an app that got none: the last part of its image's name, in the letters allowed."""
     last = image_name.rsplit("/", 1)[-1].partition("@")[0].partition(":")[0].lower()
-    name = "".join([letter if letter in _NAME_CHARACTERS else "-" for letter in last]).strip("-")
-    return name[:200].strip("-") or "app"
+    name = "".join([letter if letter in _NAME_CHARACTERS else "-" for letter in last])[:200]
+    return "-".join([part for part in name.split("-") if part]) or "app"
 
 
 class PodRequest:
@@ -153,3 +165,5 @@ class PodRequest:
         self.runtime = runtime
         self.overlay = overlay
         self.annotations = dict(annotations or {})
+        for key in self.annotations:
+            _check_annotation(key)

@@ -97,15 +97,23 @@ def manifest_summary(pod: Pod) -> tuple[str, list[dict[str, Any]]]:
     """
     try:
         document = loads(read_file("pod", dir_fd=pod.fd()))
-        apps = [app for app in document.get("apps") or () if isinstance(app, dict) and "name" in app]
-        return annotation(document, POD_NAME), apps
-    except (OSError, ValueError, AttributeError, CarobError):
+    except (OSError, ValueError, CarobError):
         return "", []
+    if not isinstance(document, dict):
+        return "", []
+    apps = [app for app in _list_of(document, "apps") if isinstance(app, dict) and "name" in app]
+    return annotation(document, POD_NAME), apps
+
+
+def _list_of(document: dict[str, Any], key: str) -> list[Any]:
+    """A list of a document that anybody may have written; empty where it is something else."""
+    value = document.get(key)
+    return value if isinstance(value, list) else []
 
 
 def annotation(document: dict[str, Any], name: str) -> str:
     """The value of an annotation of a manifest's object; ``""`` where it has none."""
-    for one in document.get("annotations") or ():
+    for one in _list_of(document, "annotations"):
         if isinstance(one, dict) and one.get("name") == name:
             return str(one.get("value", ""))
     return ""
@@ -160,11 +168,14 @@ def _app(pod: Pod, app: dict[str, Any], state: State) -> AppStatus:
         end = None
     else:
         end = _end_without_record(pod, name)
+    image = app.get("image")
+    if not isinstance(image, dict):
+        image = {}
     phase = "ended" if end is not None else "running" if state is State.RUNNING else "created"
     return AppStatus(
         name,
-        annotation(app, IMAGE_REFERENCE) or str((app.get("image") or {}).get("name") or ""),
-        annotation(app, IMAGE_DIGEST) or str((app.get("image") or {}).get("id") or ""),
+        annotation(app, IMAGE_REFERENCE) or str(image.get("name") or ""),
+        annotation(app, IMAGE_DIGEST) or str(image.get("id") or ""),
         phase,
         end,
         _time(record.get("started_ns")),

@@ -7,7 +7,7 @@ from time import sleep
 
 from carob.engine import tombstone
 from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
-from carob.errors import Conflict, TimedOut, Unavailable
+from carob.errors import Conflict, LostRace, TimedOut, Unavailable
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.pidfd import send_signal
@@ -132,10 +132,10 @@ def clean_up(pod: Pod, data_dir: str) -> None:
 def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
     """Takes the pod away, its directory last. A running one only with ``force``, which kills it first.
 
-    A record of its end stays for a while (``carob.engine.tombstone``). Raises ``Conflict`` for a pod that
-    runs or is being prepared, ``LostRace`` where another process removes it at this moment.
+    A record of its end stays for a while (``carob.engine.tombstone``). One that another process marks or
+    takes away meanwhile is fine. Raises ``Conflict`` for a pod that runs or is being prepared, ``LostRace``
+    where another process ran it, or is slow to take it away.
     """
-    from carob.pod.collect import remove_pod
 
     state = pod.refresh()
     if state is State.RUNNING:
@@ -147,5 +147,26 @@ def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
         state = pod.refresh()
     if state is State.EXITED:
         wait_init_gone(pod, timeout_s=_AFTER_KILL_S)
-    if state is not State.GONE:
-        remove_pod(pod, alive=init_is_alive, clean_up=lambda one: clean_up(one, data_dir))
+    _remove_ended(pod, data_dir)
+
+
+_DELETING = (State.EXITED_DELETING, State.DELETING)
+_MARKED = (State.EXITED_GARBAGE, State.GARBAGE)
+
+
+def _remove_ended(pod: Pod, data_dir: str) -> None:
+    """Removes a pod that does not run, together with whoever else does."""
+    from carob.pod.collect import remove_pod
+
+    deadline = Deadline(_AFTER_KILL_S)
+    while pod.refresh() is not State.GONE:
+        try:
+            if pod.state() not in _DELETING:
+                remove_pod(pod, alive=init_is_alive, clean_up=lambda one: clean_up(one, data_dir))
+                return
+        except LostRace:
+            if pod.refresh() not in (*_DELETING, *_MARKED, State.GONE):
+                raise
+        if not deadline.left_s():
+            raise LostRace(f"pod {pod.uuid} is being deleted by another process", state=pod.state())
+        sleep(_PAUSE_S)

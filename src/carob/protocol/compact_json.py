@@ -60,6 +60,8 @@ def loads(text: str | bytes) -> Any:
         value, end = _scan(text, 0)
     except StopIteration as stop:
         raise ValueError(f"no JSON value at character {stop.value}") from None
+    except SystemError:  # what the scanner makes of its own error where json.decoder is not loaded
+        raise ValueError("this is not JSON") from None
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
     if end != len(text):

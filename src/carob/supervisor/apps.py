@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from _signal import SIGKILL
 
 from carob.linux import cgroup
 from carob.logs.writer import LogWriter
@@ -27,8 +28,8 @@ class App:
     """One app: its place in the plan, its processes, and its end (None while it may still run)."""
 
     __slots__ = (
-        "directory", "end", "failure", "finished_ns", "group", "log", "name", "outputs", "pid", "runtime_pid",
-        "started_ns", "stop_signal",
+        "directory", "end", "failure", "finished_ns", "group", "killed_by_us", "log", "name", "outputs",
+        "pid", "recorded", "runtime_pid", "started_ns", "stop_signal",
     )  # fmt: skip
 
     def __init__(self, spec: dict[str, Any], group: str, pod: int) -> None:
@@ -45,6 +46,8 @@ class App:
         self.finished_ns: int | None = None
         self.end: dict[str, Any] | None = None
         self.failure: tuple[int, str] | None = None
+        self.killed_by_us = False
+        self.recorded = False
 
     @property
     def over(self) -> bool:
@@ -94,19 +97,23 @@ class App:
     def reap(self, status: int) -> None:
         """Notes the end of the app's first process."""
         self.finished_ns = time.time_ns()
-        killed = status & 0x7F == 9
+        killed = status & 0x7F == 9 and not self.killed_by_us
         self.end = exits.of_wait_status(status, out_of_memory=killed and cgroup.was_out_of_memory(self.group))
         self.pid = 0
 
     def record(self, pod: int, status_directory: str) -> None:
-        """Writes the end where rkt looks for it and in full, and makes both last."""
-        if self.end is None:
+        """Writes the end where rkt looks for it and in full, and makes both last. Once is enough."""
+        end = self.end
+        if end is None and self.failure is not None:
+            end = exits.unknown(f"it was never started: {self.failure[1]}")
+        if end is None or self.recorded:
             return
-        document = exits.record(self.name, self.end, started_ns=self.started_ns, finished_ns=self.finished_ns)
+        document = exits.record(self.name, end, started_ns=self.started_ns, finished_ns=self.finished_ns)
         replace(pod, plans.exit_record(self.name), dumps(document) + "\n", durable=True)
-        code = exits.rkt_code(self.end)
+        code = exits.rkt_code(end)
         if code is not None:
             replace(pod, f"{status_directory}/{self.name}", str(code), durable=True)
+        self.recorded = True
 
     def drain(self, descriptor: int) -> bool:
         """Moves what the app wrote to the log; False once that stream is over."""
@@ -154,6 +161,7 @@ class App:
         """Sends a signal to the app's first process; False where there is none."""
         if not self.pid:
             return False
+        self.killed_by_us = self.killed_by_us or number == SIGKILL
         os.kill(self.pid, number)
         return True
 

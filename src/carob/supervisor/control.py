@@ -11,6 +11,7 @@ its end, and ``signal-exec`` none.
 from __future__ import annotations
 
 import os
+from _signal import SIGKILL
 from _socket import (
     AF_UNIX,
     CMSG_SPACE,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from carob.supervisor.init import Init
 
 _MAX_CONNECTIONS = 256
+_LONGEST_GRACE_S = 1e9
+_SIGNALS = 65
 
 
 class Refused(Exception):
@@ -122,11 +125,11 @@ class Control:
             answer = self._answer(client, message, descriptors)
         except BlockingIOError:
             return
-        except (Refused, ValueError, KeyError, TypeError, OverflowError) as error:
-            answer = {"event": "refused", "message": str(error) or type(error).__name__}
-        except OSError as error:
-            note_failure("control", error)
+        except Refused as error:
             answer = {"event": "refused", "message": str(error)}
+        except Exception as error:  # noqa: BLE001 - whatever was asked, PID 1 does not die of it
+            note_failure("control", error)
+            answer = {"event": "refused", "message": f"{type(error).__name__}: {error}"}
         finally:
             channels.close_all(descriptors)
         if answer is not None:
@@ -154,7 +157,9 @@ class Control:
                 return self._status()
             case "stop":
                 grace = message.get("grace_s")
-                self.init.stop("stopped", "asked to stop", grace_s=None if grace is None else float(grace))
+                if grace is not None and not 0 <= grace < _LONGEST_GRACE_S:
+                    raise Refused(f"{grace!r} is no grace period")
+                self.init.stop("stopped", "asked to stop", grace_s=grace)
                 return {"event": "stopping"}
             case "signal":
                 return self._signal(message)
@@ -193,7 +198,7 @@ class Control:
     def _signal_execution(self, client: socket, number: int) -> None:
         """Signals what this client executed; there is no answer but the end that may come of it."""
         for execution in self.executions:
-            if execution.client is client and execution.pid:
+            if execution.client is client and execution.pid and 0 < number < _SIGNALS:
                 os.kill(execution.pid, number)
 
     def _tie(self, descriptors: list[int]) -> dict[str, Any]:
@@ -276,7 +281,10 @@ class Control:
             self._say(execution.client, {"event": "failed", "code": command.FAILED, "message": message})
             self._clean(execution)
             return
-        self._say(execution.client, {"event": "started", "pid": execution.pid}, master)
+        if execution.client.fileno() < 0:
+            os.kill(execution.pid, SIGKILL)  # whoever asked has gone, and would never know of it
+        else:
+            self._say(execution.client, {"event": "started", "pid": execution.pid}, master)
         channels.close_all(list(master))
         early = self.init.claim_early_end(execution.pid)
         if early is not None:

@@ -184,6 +184,7 @@ class Init:
             code, message = app.failure
             app.discard_outputs()
             note(f"app {app.name}: {message}")
+            self._record(app)
             self._tell({"event": "failed", "app": app.name, "code": code, "message": message})
             self.stop("failed to start", f"app {app.name} could not be started: {message}")
             return
@@ -204,6 +205,8 @@ class Init:
             os.symlink("ready", f"{self.plan['status_dir']}/../supervisor-status", dir_fd=self.pod)
         except FileExistsError:
             return
+        except OSError as error:
+            note_failure("writing that the pod is ready", error)
         self.runtime.settle()
         self._tell({"event": "ready"})
         if self.channel is not None:
@@ -219,12 +222,16 @@ class Init:
         for descriptor in list(app.outputs):
             self.forget(descriptor)
         app.drain_all()
-        app.record(self.pod, self.plan["status_dir"])
-        match policy.after_end([one.end for one in self.apps.values() if one.failure is None]):
-            case policy.STOP:
-                self.stop("app failed", f"app {app.name} failed")
-            case _:
-                pass
+        self._record(app)
+        if policy.after_end([one.end for one in self.apps.values() if one.failure is None]) == policy.STOP:
+            self.stop("app failed", f"app {app.name} failed")
+
+    def _record(self, app: App) -> None:
+        """Writes an app's end; where that fails (a full disk) it is tried again at the pod's end."""
+        try:
+            app.record(self.pod, self.plan["status_dir"])
+        except OSError as error:
+            note_failure(f"writing the end of app {app.name}", error)
 
     # -- stopping
 
@@ -243,8 +250,8 @@ class Init:
         """Ends the pod as soon as the process behind ``pidfd`` is gone, and has it removed."""
 
         def caller_died() -> None:
-            self._remember_end("killed", "the caller that the pod was tied to is gone")
             try:
+                self._remember_end("killed", "the caller that the pod was tied to is gone")
                 self.link.send(b"remove")
             finally:
                 os._exit(0)
@@ -289,10 +296,13 @@ class Init:
             self.kill_at = None
             for app in self.apps.values():
                 app.signal(SIGKILL)
+                if app.runtime_pid:
+                    os.kill(app.runtime_pid, SIGKILL)
 
     def _finish(self) -> None:
         for app in self.apps.values():
             app.drain_all()
+            self._record(app)
         failed = [app.name for app in self.apps.values() if app.end is not None and policy.failed(app.end)]
         if not self.stopping and failed:
             self.stopping, self.reason = "app failed", f"app {failed[0]} failed"
@@ -301,4 +311,7 @@ class Init:
 
     def _remember_end(self, outcome: str, reason: str) -> None:
         text = identity.end_document(outcome, reason)
-        identity.replace(self.pod, plans.END, text, durable=False)
+        try:
+            identity.replace(self.pod, plans.END, text, durable=False)
+        except OSError as error:
+            note_failure("writing the pod's end", error)

@@ -35,15 +35,16 @@ def after_end(ends: Iterable[dict[str, Any] | None]) -> str:
 
 
 def signal_would_be_lost(status: str, number: int) -> bool:
-    """Whether a signal to a process that is PID 1 of its own namespace has no effect at all.
+    """Whether a signal to a process that is PID 1 of its own namespace is dropped, unasked for.
 
-    The kernel drops signals that such a process neither catches nor blocks (pid_namespaces(7)).
-    ``status`` is the text of ``/proc/<pid>/status``.
+    The kernel drops signals that such a process neither catches nor blocks (pid_namespaces(7)). One that is
+    ignored on purpose is not meant: who does that may want the grace. ``status`` is the text of
+    ``/proc/<pid>/status``.
     """
-    masks = {"SigBlk": 0, "SigCgt": 0}
+    masks = {"SigBlk": 0, "SigCgt": 0, "SigIgn": 0}
     for line in status.splitlines():
         key, _, value = line.partition(":")
         if key in masks:
             masks[key] = int(value, 16)
     bit = 1 << (number - 1)
-    return not (masks["SigBlk"] | masks["SigCgt"]) & bit
+    return not (masks["SigBlk"] | masks["SigCgt"] | masks["SigIgn"]) & bit

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carob.engine import documents
-from carob.engine.request import App, Mount, app_name_from, check_app_name
+from carob.engine.request import App, Mount, PodRequest, app_name_from, check_app_name
 from carob.errors import InvalidInput
 from carob.runtime.bundle import Process
 from carob.spec.appc import ImageManifest, PodManifest
@@ -55,7 +55,7 @@ def test_image_hashes_are_what_appc_takes() -> None:
     assert documents.image_hash("a") != documents.image_hash("b")
 
 
-@pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a/b", "ü", "a" * 201])
+@pytest.mark.parametrize("name", ["", "A", "a_b", "-a", "a-", "a.b", "a/b", "ü", "a" * 201, "a--b"])
 def test_names_that_rkt_does_not_take_are_refused(name: str) -> None:
     with pytest.raises(InvalidInput):
         App("busybox", name=name)
@@ -88,3 +88,18 @@ def test_what_cannot_be_run_is_refused_at_once(wrong: dict[str, object]) -> None
 def test_mounts_that_cannot_be_are_refused(source: str, target: str) -> None:
     with pytest.raises(InvalidInput):
         Mount(source, target)
+
+
+def test_variables_that_appc_does_not_take_are_left_out_of_what_rkt_reads() -> None:
+    process = Process(["a"], ["GOOD=1", "1 a/b=2", "ü=3", "_x.y-z=4"], "/", 0, 0)
+    raw = documents.pod_manifest([documents.runtime_app("web", "i", IMAGE_ID, process, ())], [], {})
+    found = PodManifest.from_json(raw).apps.get("web")
+    assert found is not None
+    assert found.app is not None
+    assert found.app.environment.to_map() == {"GOOD": "1", "_x.y-z": "4"}
+
+
+@pytest.mark.parametrize("name", ["Owner", "", "a b", "a//b", "-a", "ü"])
+def test_annotations_that_appc_does_not_take_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="annotation"):
+        PodRequest([App("busybox")], annotations={name: "me"})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carob.protocol.compact_json import dumps, loads
+from tests.architecture.sources import SRC
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -35,6 +38,26 @@ def test_what_json_writes_is_read(document: object) -> None:
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         loads(text)
+
+
+NO_DOCUMENTS = ("{", '{"a"', '{"a":1', "[1", '"x', "{'a':1}", '"\x01"', "[1 2]", '{"a" 1}', "nan", "]", "\\")
+
+
+def test_what_is_no_document_is_refused_where_json_is_not_loaded() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from carob.protocol.compact_json import loads\n"
+        "for text in sys.argv[2:]:\n"
+        "    try: print('read', loads(text))\n"
+        "    except ValueError: pass\n"
+        "print('json' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(SRC), *NO_DOCUMENTS],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "False\n"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

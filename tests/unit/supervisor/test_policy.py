@@ -37,8 +37,8 @@ def test_a_pod_finishes_with_its_last_app_and_stops_with_the_first_failure(ends:
 
 def test_a_signal_is_lost_where_it_is_neither_caught_nor_blocked() -> None:
     term = 1 << 14
-    status = "Name:\tx\nSigBlk:\t{:016x}\nSigIgn:\t0000000000000000\nSigCgt:\t{:016x}\n"
-    assert policy.signal_would_be_lost(status.format(0, 0), 15)
-    assert not policy.signal_would_be_lost(status.format(0, term), 15)
-    assert not policy.signal_would_be_lost(status.format(term, 0), 15)
-    assert policy.signal_would_be_lost(status.format(1, 1), 15)
+    status = "Name:\tx\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n"
+    assert policy.signal_would_be_lost(status.format(0, 0, 0), 15)
+    assert policy.signal_would_be_lost(status.format(1, 1, 1), 15)
+    for caught in ((0, 0, term), (term, 0, 0), (0, term, 0)):
+        assert not policy.signal_would_be_lost(status.format(*caught), 15)
