@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from carob import App, Engine, Exited, PodHandle, Signaled, Unknown
-from carob.errors import Conflict
+from carob.errors import CarobError, Conflict, InvalidInput
 from tests.needs import require_command
 from tests.root import host_view
 
@@ -268,3 +271,50 @@ def test_remove_of_a_running_pod_needs_force(engine: Engine) -> None:
     host_view.nothing_left(engine.data_dir, pod.uuid)
     pod.remove()
     pod.remove(force=True)
+
+
+def test_a_stopped_monitor_does_not_keep_its_pod(engine: Engine) -> None:
+    pod = engine.run(App("busybox", ["sleep", "1000"]))
+    monitor = pod.status().monitor_pid
+    assert monitor is not None
+    os.kill(monitor, signal.SIGSTOP)
+    pod.remove(force=True)
+    assert host_view.pod_directories(engine.data_dir) == []
+
+
+def test_no_process_but_an_init_is_killed_for_what_a_file_says(engine: Engine) -> None:
+    with subprocess.Popen(["sleep", "1000"]) as other:
+        pod = engine.run(App("busybox", ["sleep", "1000"]))
+        try:
+            path = Path(host_view.pod_directory(engine.data_dir, pod.uuid), "carob/supervisor.json")
+            whole = path.read_text()
+            document = json.loads(whole)
+            with open(f"/proc/{other.pid}/stat") as file:
+                ticks = int(file.read().rpartition(")")[2].split()[19])
+            path.write_text(json.dumps(document | {"init": {"pid": other.pid, "start_ticks": ticks}}))
+            with pytest.raises(CarobError):
+                pod.kill()
+            assert other.poll() is None
+            path.write_text(whole)
+            pod.remove(force=True)
+        finally:
+            other.kill()
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), 1e12])
+def test_what_is_no_grace_is_refused(engine: Engine, wrong: float) -> None:
+    with engine.run(App("busybox", ["sleep", "1000"])) as pod, pytest.raises(InvalidInput):
+        pod.stop(grace_s=wrong)
+
+
+def test_nan_is_no_timeout(engine: Engine) -> None:
+    with engine.run(App("busybox", ["sleep", "1000"])) as pod, pytest.raises(InvalidInput):
+        pod.wait(timeout_s=float("nan"))
+
+
+def test_an_app_that_ignores_its_stop_signal_on_purpose_has_its_grace(engine: Engine) -> None:
+    with engine.run(App("busybox", ["sh", "-c", "trap '' TERM; echo ready; sleep 0.5; echo done"])) as pod:
+        host_view.eventually("it ignores the signal", lambda: pod.logs().text() == "ready\n")
+        pod.stop(grace_s=60)
+        assert pod.logs().text() == "ready\ndone\n"
+        assert pod.status().app("busybox").end == Exited(0)

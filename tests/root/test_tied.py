@@ -332,3 +332,22 @@ def with_heir_then_die(heirs: Heirs, engine: Engine) -> None:
 def fork_and_die(heirs: Heirs) -> None:
     heirs.fork()
     steps.die()
+
+
+def test_a_prepared_pod_that_is_run_in_a_block_is_tied(engine: Engine, tmp_path: Path) -> None:
+    code = (
+        "import sys; from carob import App, Engine\n"
+        "with Engine(sys.argv[1]).prepare(App('busybox', ['sleep', '1000'])) as pod:\n"
+        "    pod.run(); print(pod.uuid, flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, engine.data_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as caller:
+        assert caller.stdout is not None
+        uuid = caller.stdout.readline().strip()
+        assert engine.get(uuid).status().state == "running"
+        caller.kill()
+    host_view.eventually("the pod is removed", lambda: host_view.pod_directories(engine.data_dir) == [])

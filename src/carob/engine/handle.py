@@ -5,7 +5,7 @@ from __future__ import annotations
 from carob.engine import status
 from carob.engine.ends import Unknown, from_view
 from carob.engine.supervision import silent
-from carob.errors import InvalidInput, NotFound, Unavailable
+from carob.errors import Conflict, InvalidInput, NotFound, Unavailable
 from carob.pod import State
 from carob.pod import open_pod as open_directory
 from carob.pod.identifier import fault_of
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from carob.engine.supervision import Progress, Supervision
     from carob.logs.entry import LogEntry
     from carob.pod import Pod
+
+
+_TIE_TIMEOUT_S = 30.0
 
 
 class PodEnd:
@@ -54,6 +57,7 @@ class PodHandle:
                 f"{uuid!r} is no pod's uuid: {fault}", hint="Engine.get finds a pod by its first characters"
             )
         self.uuid = uuid
+        self._in_block = False
         self._data_dir = data_dir
         self._supervision = supervision
 
@@ -64,19 +68,28 @@ class PodHandle:
         with self._open() as pod:
             if pod.state() is State.RUNNING:
                 self._tie(pod)
+        self._in_block = True
         return self
 
     def _tie(self, pod: Pod) -> None:
+        """Ties a running pod; one that has ended meanwhile has no life left to tie."""
         from carob.supervisor import client
 
+        if not pod.is_supervisor_ready() and pod.refresh() is State.RUNNING:
+            try:
+                pod.wait_ready(timeout_s=_TIE_TIMEOUT_S)  # it listens by then
+            except Conflict:
+                return  # it has ended without
         try:
             client.tie(pod.fd(), self.uuid)
         except Unavailable:
-            return  # it has ended meanwhile: there is no life left to tie
+            if client.listens(pod.fd()) and pod.refresh() is State.RUNNING:
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._in_block = False
         self.remove(force=True)
 
     def _open(self) -> Pod:
@@ -90,7 +103,12 @@ class PodHandle:
 
         with self._open() as pod:
             start.run_prepared(
-                self._data_dir, pod, self._supervision, tied=tied, timeout_s=timeout_s, progress=progress
+                self._data_dir,
+                pod,
+                self._supervision,
+                tied=tied or self._in_block,
+                timeout_s=timeout_s,
+                progress=progress,
             )
 
     def wait(self, *, timeout_s: float | None = None) -> PodEnd:

@@ -10,7 +10,7 @@ import os
 import select
 from time import monotonic
 
-from carob.errors import TimedOut
+from carob.errors import InvalidInput, TimedOut
 from carob.linux.files import read_file
 from carob.linux.pidfd import open_pidfd
 from carob.protocol import plan as plans
@@ -60,9 +60,26 @@ def keepers(pod: Pod) -> tuple[Keeper | None, Keeper | None]:
         document = loads(read_file(plans.IDENTITY, dir_fd=pod.fd()))
         if document["boot_id"] != _boot_id():
             return None, None
-        return _keeper(document["init"]), _keeper(document["monitor"])
+        init, monitor = _keeper(document["init"]), _keeper(document["monitor"])
+        return (init if _is_first_of_a_namespace(init.pid) else None), monitor
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
+
+
+def _is_first_of_a_namespace(pid: int) -> bool:
+    """Whether the process is PID 1 of a namespace below this one, as every init of carob's is.
+
+    What the file says is believed of no other process, whoever wrote it: inits are killed.
+    """
+    try:
+        status = read_file(f"/proc/{pid}/status")
+    except OSError:
+        return False
+    for line in status.splitlines():
+        if line.startswith(b"NSpid:"):
+            pids = line.split()[1:]
+            return len(pids) > 1 and pids[-1] == b"1"
+    return True  # a kernel without NSpid (before 4.1)
 
 
 def _keeper(document: dict[str, Any]) -> Keeper:
@@ -114,12 +131,19 @@ def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
         os.close(pidfd)
 
 
+def check_timeout(timeout_s: float | None) -> None:
+    """Raises ``InvalidInput`` for what is no number of seconds."""
+    if timeout_s is not None and not (timeout_s >= 0 or timeout_s < 0):
+        raise InvalidInput("a timeout is a number of seconds, not NaN")
+
+
 class Deadline:
     """A moment up to which a caller waits; ``None`` waits without end."""
 
     __slots__ = ("_at",)
 
     def __init__(self, timeout_s: float | None) -> None:
+        check_timeout(timeout_s)
         self._at = None if timeout_s is None else monotonic() + timeout_s
 
     def left_s(self) -> float | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Network = Literal["none", "host"]
 
-_LONGEST_GRACE_S = 365 * 86400
+LONGEST_GRACE_S = 365 * 86400
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -153,8 +153,8 @@ class PodRequest:
             raise InvalidInput("a pod needs at least one app")
         if network not in ("none", "host"):
             raise InvalidInput(f"unknown network {network!r}", hint="use none or host")
-        if not 0 <= grace_s <= _LONGEST_GRACE_S:
-            raise InvalidInput(f"a grace period is from 0 to {_LONGEST_GRACE_S} seconds, not {grace_s!r}")
+        if not 0 <= grace_s <= LONGEST_GRACE_S:
+            raise InvalidInput(f"a grace period is from 0 to {LONGEST_GRACE_S} seconds, not {grace_s!r}")
         if hostname is not None and not 0 < len(hostname) <= 64:
             raise InvalidInput(f"a host name has 1 to 64 characters: {hostname!r}")
         self.apps = tuple(apps)

@@ -10,6 +10,7 @@ from carob.errors import CarobError, Conflict, LostRace
 from carob.linux.files import read_file
 from carob.pod import Directory, State, new_pod, open_pod
 from carob.pod.directory import pod_path
+from carob.pod.failure import failed
 from carob.protocol import plan as plans
 from carob.runtime import driver
 
@@ -95,8 +96,10 @@ def run_pod(
             except BaseException:
                 monitor.close()
                 raise
-        except BaseException:
+        except BaseException as error:
             _discard(pod)
+            if not isinstance(error, Exception):
+                _abandon(data_dir, uuid)  # the word to go may have been sent
             raise
         try:
             _wait_ready(data_dir, uuid, monitor, timeout_s)
@@ -113,7 +116,12 @@ def run_pod(
 
 
 def _fill(pod: Pod, request: PodRequest, parts: list[prepare.Ingredient], runtime: driver.Runtime) -> None:
-    prepare.write(pod, request, parts, runtime)
+    try:
+        prepare.write(pod, request, parts, runtime)
+    except OSError as error:
+        if isinstance(error, CarobError):
+            raise
+        raise failed(error, f"cannot prepare pod {pod.uuid}") from error
     pod.sync()
     pod.to_prepared()
 

@@ -7,7 +7,8 @@ from time import sleep
 
 from carob.engine import tombstone
 from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
-from carob.errors import Conflict, LostRace, TimedOut, Unavailable
+from carob.engine.request import LONGEST_GRACE_S
+from carob.errors import Conflict, InvalidInput, LostRace, TimedOut, Unavailable
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.pidfd import send_signal
@@ -55,6 +56,8 @@ def ask_to_stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> 
 
     ``None`` where there is nothing to wait for, the pod being gone or, where init did not answer, killed.
     """
+    if grace_s is not None and not 0 <= grace_s <= LONGEST_GRACE_S:
+        raise InvalidInput(f"a grace period is from 0 to {LONGEST_GRACE_S} seconds, not {grace_s!r}")
     if not _has_run(pod):
         return None
     try:
@@ -80,7 +83,23 @@ def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
             send_signal(pidfd, _SIGKILL)
         finally:
             os.close(pidfd)
-    wait_over(pod, timeout_s=_AFTER_KILL_S if timeout_s is None else timeout_s)
+    deadline = Deadline(_AFTER_KILL_S if timeout_s is None else timeout_s)
+    wait_init_gone(pod, timeout_s=deadline.left_s())
+    _end_stopped_monitor(pod)
+    wait_over(pod, timeout_s=deadline.left_s())
+
+
+def _end_stopped_monitor(pod: Pod) -> None:
+    """A monitor that somebody stopped holds the lock of an ended pod; what it leaves undone, gc does."""
+    _, monitor = keepers(pod)
+    if monitor is None or not monitor.is_stopped():
+        return
+    pidfd = monitor.open()
+    if pidfd is not None:
+        try:
+            send_signal(pidfd, _SIGKILL)
+        finally:
+            os.close(pidfd)
 
 
 def _await_init(pod: Pod) -> Keeper | None:

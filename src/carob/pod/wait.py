@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from time import monotonic
 
-from carob.errors import CarobError, Conflict, NotFound, TimedOut
+from carob.errors import CarobError, Conflict, InvalidInput, NotFound, TimedOut
 from carob.pod import layout, process
 from carob.pod.alarm import Alarm, LoopSleeper, PollSleeper
 from carob.pod.directory import directory_path
@@ -164,6 +164,14 @@ def _looks(wait: Wait[T], alarm: Alarm, found: list[T]) -> Iterator[float]:
             yield alarm.pause_s(sure=wait.has_event())
 
 
+def _deadline(timeout_s: float | None) -> float | None:
+    if timeout_s is None:
+        return None
+    if not (timeout_s >= 0 or timeout_s < 0):
+        raise InvalidInput("a timeout is a number of seconds, not NaN")
+    return monotonic() + timeout_s
+
+
 def _remaining_s(wait: Wait[T], pause_s: float, deadline: float | None) -> float:
     if deadline is None:
         return pause_s
@@ -178,7 +186,7 @@ def _remaining_s(wait: Wait[T], pause_s: float, deadline: float | None) -> float
 
 def run(wait: Wait[T], timeout_s: float | None) -> T:
     """Waits in the calling thread. Raises ``TimedOut`` after ``timeout_s`` (``None``: never)."""
-    deadline = None if timeout_s is None else monotonic() + timeout_s
+    deadline = _deadline(timeout_s)
     found: list[T] = []
     sleeper = PollSleeper()
     alarm = Alarm(sleeper)
@@ -198,7 +206,7 @@ async def run_async(wait: Wait[T], timeout_s: float | None) -> T:
     """Waits in the running event loop. Raises ``TimedOut`` after ``timeout_s`` (``None``: never)."""
     from asyncio import get_running_loop
 
-    deadline = None if timeout_s is None else monotonic() + timeout_s
+    deadline = _deadline(timeout_s)
     found: list[T] = []
     sleeper = LoopSleeper(get_running_loop())
     alarm = Alarm(sleeper)

@@ -108,6 +108,15 @@ def ask(
         return answer
 
 
+def listens(pod_fd: int) -> bool:
+    """Whether the pod's init has a control socket; it takes that away when the pod is over."""
+    try:
+        os.stat(plans.CONTROL_SOCKET, dir_fd=pod_fd)
+    except OSError:
+        return False
+    return True
+
+
 def tie(pod_fd: int, uuid: str) -> None:
     """Ties the pod's life to this process."""
     pidfd = os.pidfd_open(os.getpid())
