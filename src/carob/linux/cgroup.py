@@ -147,18 +147,6 @@ def place_init(group: str, pid: int) -> None:
             enter(name, group, pid)
 
 
-def processes(group: str) -> list[int]:
-    """The processes in a group and below it, in any hierarchy."""
-    found: set[int] = set()
-    for name in hierarchies():
-        for path, _, _ in os.walk(directory(name, group)):
-            try:
-                found.update(int(word) for word in _read(f"{path}/cgroup.procs").split())
-            except OSError:
-                continue
-    return sorted(found)
-
-
 def remove(group: str) -> list[str]:
     """Removes a group and all below it in every hierarchy, and its parent where that is left empty.
 

@@ -14,10 +14,6 @@ from carob.errors import AppStartFailed, LostRace, TimedOut, Unavailable
 from carob.supervisor import channel as channels
 from carob.supervisor import interpreter
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _CHANNEL = 3
 _CALLER = 4
 _LOG_TAIL_BYTES = 2000
