@@ -128,11 +128,11 @@ def wait_gone(pid: int) -> None:
 
 
 def supervisors_of(data_dir: str) -> list[int]:
-    """Return the processes whose errors go to a supervisor log below `data_dir`."""
+    """Return the processes whose errors go to a supervisor log below `data_dir`, or to one of no pod yet."""
     found = []
     for pid in pids():
         try:
-            if os.readlink(f"/proc/{pid}/fd/2").startswith(data_dir + "/"):
+            if os.readlink(f"/proc/{pid}/fd/2").startswith((data_dir + "/", "/memfd:supervisor.log")):
                 found.append(pid)
         except OSError:
             continue

@@ -35,9 +35,10 @@ class Engine:
         *,
         python: str | None = None,
         launcher: Sequence[str] = (),
+        standby: int = 0,
         max_threads: int = 16,
     ) -> None:
-        self._blocking = BlockingEngine(data_dir, python=python, launcher=launcher)
+        self._blocking = BlockingEngine(data_dir, python=python, launcher=launcher, standby=standby)
         self._steps = Steps(max_threads)
         self.data_dir = self._blocking.data_dir
         self.images = Images(self._blocking.images, self._steps)
@@ -54,8 +55,9 @@ class Engine:
         await self.close()
 
     async def close(self) -> None:
-        """Ends the engine's threads, once their steps have ended. Pods are left alone."""
+        """Ends the engine's threads, once their steps have ended, and what stands by. Pods are left alone."""
         await self._steps.close()
+        self._blocking.close()
 
     async def run(
         self,

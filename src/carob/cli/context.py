@@ -11,19 +11,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.engine.engine import Engine
     from carob.engine.settings import Settings
+    from carob.engine.supervision import Supervision
 
 
 class Context:
     """One call of the command."""
 
-    __slots__ = ("_began_s", "_engine", "_launcher", "_settings", "data_dir_flag", "debugging")
+    __slots__ = ("_began_s", "_begun", "_engine", "_launcher", "_settings", "data_dir_flag", "debugging")
 
-    def __init__(self, launcher: tuple[str, ...] = ()) -> None:
-        """``launcher`` as for ``Engine``."""
+    def __init__(self, launcher: tuple[str, ...] = (), begun: Supervision | None = None) -> None:
+        """``launcher`` as for ``Engine``; ``begun`` is used where it is what the settings ask for."""
         self.debugging = False
         self.data_dir_flag = ""
         self._began_s = perf_counter()
         self._launcher = launcher
+        self._begun = begun
         self._settings: Settings | None = None
         self._engine: Engine | None = None
 
@@ -45,10 +47,12 @@ class Context:
         if self._engine is None:
             from carob.engine.engine import Engine
 
+            python = self.settings.text("supervisor.python") or None
             self._engine = Engine(
                 self.settings.data_dir,
-                python=self.settings.text("supervisor.python") or None,
+                python=python,
                 launcher=self._launcher,
+                supervision=None if python or self._launcher else self._begun,
             )
         return self._engine
 

@@ -16,15 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carob.cli.options import Option
+    from carob.engine.supervision import Supervision
 
 
-def main(argv: Sequence[str] | None = None, *, launcher: tuple[str, ...] = ()) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    launcher: tuple[str, ...] = (),
+    begun: Supervision | None = None,
+) -> int:
     """Runs one command line (by default the process's own) and returns the exit status.
 
-    ``launcher`` goes before the supervisor's program, for coverage runs. Nothing is raised.
+    ``launcher`` goes before the supervisor's program, for coverage runs; ``begun`` has what ``entry`` started
+    already. Nothing is raised.
     """
     guard_standard_streams()
-    context = Context(launcher)
+    context = Context(launcher, begun)
     try:
         return _run(list(sys.argv[1:] if argv is None else argv), context)
     except BrokenPipeError:

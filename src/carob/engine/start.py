@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from carob.engine import prepare
 from carob.engine.supervision import MADE, PREPARED, READY, silent
 from carob.errors import CarobError, Conflict, LostRace
@@ -79,24 +77,25 @@ def run_pod(
 ) -> str:
     """Makes a pod and runs it; returns its uuid when all its apps run.
 
-    The monitor's interpreter starts while the pod is prepared. Raises what ``Monitor.wait_ready`` does; the
-    pod is then on disk, ended, with its logs, but for a failure before it was prepared, which leaves nothing.
+    The monitor's interpreter starts while the pod is prepared, or was started before. Raises what
+    ``Monitor.wait_ready`` does; the pod is then on disk, ended, with its logs, but for a failure before it
+    was prepared, which leaves nothing.
     """
     runtime = driver.find(request.runtime)
-    with _Ingredients(request, store, trees) as parts, new_pod(data_dir) as pod:
+    kind = {"network": request.network, "runtime": runtime.path}
+    with (
+        supervision.start(**kind) as monitor,
+        _Ingredients(request, store, trees) as parts,
+        new_pod(data_dir) as pod,
+    ):
         uuid = str(pod.uuid)
         try:
-            os.mkdir(plans.DIRECTORY, 0o750, dir_fd=pod.fd())
-            monitor = supervision.start(pod.path(), network=request.network, runtime=runtime.path)
-            try:
-                progress(MADE, uuid)
-                _fill(pod, request, parts, runtime)
-                progress(PREPARED, uuid)
-                _go(data_dir, uuid, monitor, tied=tied)
-            except BaseException:
-                monitor.close()
-                raise
+            progress(MADE, uuid)
+            _fill(pod, request, parts, runtime)
+            progress(PREPARED, uuid)
+            _go(data_dir, uuid, monitor, tied=tied)
         except BaseException as error:
+            monitor.close()
             _discard(pod)
             if not isinstance(error, Exception):
                 _abandon(data_dir, uuid)  # the word to go may have been sent
@@ -109,8 +108,7 @@ def run_pod(
             elif pod.refresh() is State.PREPARED:
                 _discard(pod)
             raise
-        finally:
-            monitor.close()
+    supervision.replenish(**kind)
     progress(READY, uuid)
     return uuid
 
@@ -184,19 +182,19 @@ def run_prepared(
         raise Conflict(f"pod {uuid} is {state}, not prepared", hint="prepare a new one: carob prepare")
     try:
         plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
-        monitor = supervision.start(pod.path(), network=plan["network"], runtime=plan["runtime"]["path"])
     except CarobError:
         if pod.refresh() is not State.PREPARED:
             raise LostRace(
                 f"pod {uuid} is no longer prepared: another process was quicker", state=pod.state()
             ) from None
         raise
+    kind = {"network": plan["network"], "runtime": plan["runtime"]["path"]}
     try:
-        _go(data_dir, uuid, monitor, tied=tied)
-        _wait_ready(data_dir, uuid, monitor, timeout_s)
+        with supervision.start(**kind) as monitor:
+            _go(data_dir, uuid, monitor, tied=tied)
+            _wait_ready(data_dir, uuid, monitor, timeout_s)
     except LostRace as error:
         error.state = pod.refresh()
         raise
-    finally:
-        monitor.close()
+    supervision.replenish(**kind)
     progress(READY, uuid)

@@ -1,4 +1,4 @@
-"""How an engine starts supervisors, and whom it tells of the steps of a start."""
+"""How an engine starts supervisors, some before they are wanted, and whom it tells of a start's steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
+    from carob.engine.standby import Standby
     from carob.supervisor import launch
 
     Progress: TypeAlias = Callable[[str, str], object]
@@ -18,21 +19,59 @@ READY = "ready"
 
 
 class Supervision:
-    """The interpreter for supervisors, and what tests put before their program."""
+    """The interpreter for supervisors, and what tests put before their program.
 
-    __slots__ = ("launcher", "python")
+    ``standby`` supervisors are kept ready from the first start on. Threads may share it.
+    """
 
-    def __init__(self, python: str | None = None, launcher: tuple[str, ...] = ()) -> None:
+    __slots__ = ("_standing_by", "launcher", "python", "standby")
+
+    def __init__(
+        self, python: str | None = None, launcher: tuple[str, ...] = (), *, standby: int = 0
+    ) -> None:
         self.python = python
         self.launcher = launcher
+        self.standby = standby
+        self._standing_by: list[Standby] = []
 
-    def start(self, pod_path: str, *, network: str, runtime: str) -> launch.Monitor:
-        """Starts a monitor for the pod at this path, which will run with this network and runtime."""
+    def start(self, *, network: str, runtime: str) -> launch.Monitor:
+        """A monitor for a pod with this network and runtime: one that stands by, or a new one."""
+        while self._standing_by:
+            try:
+                found = self._standing_by.pop()
+            except IndexError:  # another thread took it
+                break
+            if found.fits(network, runtime):
+                found.monitor.soon()
+                return found.monitor
+            found.dismiss()
+        return self._launch(network, runtime)
+
+    def replenish(self, *, network: str, runtime: str) -> None:
+        """To be called when a pod was started: the next one will probably be of its kind."""
+        while len(self._standing_by) < self.standby:
+            self.stand_by(network=network, runtime=runtime)
+
+    def stand_by(self, *, network: str, runtime: str = "") -> None:
+        """Starts a monitor ahead of its pod; without ``runtime`` (a path), for the one found first."""
+        from carob.engine.standby import Standby
+
+        if not runtime:
+            from carob.runtime import driver
+
+            runtime = driver.find().path
+        self._standing_by.append(Standby(network, runtime, lambda: self._launch(network, runtime)))
+
+    def close(self) -> None:
+        """Sends those that stand by away, and keeps none from now on."""
+        self.standby = 0
+        while self._standing_by:
+            self._standing_by.pop().dismiss()
+
+    def _launch(self, network: str, runtime: str) -> launch.Monitor:
         from carob.supervisor import launch
 
-        return launch.start(
-            pod_path, network=network, runtime=runtime, python=self.python, launcher=self.launcher
-        )
+        return launch.start(network=network, runtime=runtime, python=self.python, launcher=self.launcher)
 
 
 def silent(step: str, uuid: str) -> None:

@@ -1,8 +1,8 @@
 """Where a supervisor begins: out of its caller's hands before anything else.
 
-Started as ``python -I -S -c "…; main()" NETWORK RUNTIME`` in a session of its own, with the pod's supervisor
-log as standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of
-itself as 4 (its number may be another's by now). It forks twice at once, with next to nothing loaded: the
+Started as ``python -I -S -c "…; main()" NETWORK RUNTIME`` in a session of its own, with a file in memory as
+standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of itself
+as 4 (its number may be another's by now). It forks twice at once, with next to nothing loaded: the
 first process ends, the caller reaps it, and the monitor is nobody's child; the monitor makes init. The
 two then load what each needs, and get ready, side by side.
 """

@@ -16,7 +16,7 @@ from _socket import socket
 from carob.linux import cgroup, namespaces
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import identity, policy, root
+from carob.supervisor import early_words, identity, policy, root
 from carob.supervisor.apps import App, read_file
 from carob.supervisor.control import Control
 from carob.supervisor.journal import note, note_failure
@@ -88,6 +88,7 @@ class Init:
     def enter(self, path: str, pod: int) -> None:
         """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root."""
         self.pod = pod
+        early_words.follow(pod)
         self.plan = plans.read(read_file(f"{path}/{plans.PLAN}").encode())
         group = self.plan["cgroup"]
         namespaces.set_hostname(self.plan["hostname"])

@@ -1,18 +1,25 @@
 """Starting a pod's supervisor, from the caller's side.
 
-The monitor is started early, while the caller still prepares the pod, and told to go when all is on disk. Up
-to that word it holds nothing and simply ends if the caller does.
+The monitor is started early, while the caller still prepares the pod or before there is one, and told to go
+when all is on disk. Up to that word it holds nothing and simply ends if the caller does.
 """
 
 from __future__ import annotations
 
 import os
 from _socket import socket
+from errno import EACCES, ENOENT, ENOEXEC
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
-from carob.errors import AppStartFailed, LostRace, TimedOut, Unavailable
+from carob.errors import AppStartFailed, LostRace, TimedOut, Unavailable, Unsupported
+from carob.pod.failure import failed
+from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
 from carob.supervisor import interpreter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.errors import CarobError
 
 _CHANNEL = 3
 _CALLER = 4
@@ -22,11 +29,23 @@ _ALL_SIGNALS_TO_DEFAULT = [number for number in range(1, 65) if number not in (9
 
 
 class Monitor:
-    """A monitor that was started and waits for its pod. Use it once; ``close`` it in any case."""
+    """A monitor that was started and waits for its pod. Use it once; ``close`` it in any case.
 
-    def __init__(self, pid: int, channel: socket) -> None:
+    ``words`` is the file in memory that stands for the supervisor's log until there is a pod.
+    """
+
+    def __init__(self, pid: int, channel: socket, words: int) -> None:
         self._pid = pid
         self._channel: socket | None = channel
+        self._words = words
+
+    def soon(self) -> None:
+        """Tells a monitor that was started long ago that the word to go is near."""
+        assert self._channel is not None
+        try:
+            channels.send(self._channel, {"op": "soon"})
+        except OSError:
+            return  # ``go`` will say it
 
     def go(
         self,
@@ -85,14 +104,33 @@ class Monitor:
                 raise Unavailable(f"the supervisor of pod {uuid} ended early: {said}")
 
     def _said(self, pod_path: str) -> str:
-        return log_tail(pod_path) or "it left no word"
+        return log_tail(pod_path) or _tail(self._words) or "it left no word"
+
+    def fileno(self) -> int:
+        """Readable when the supervisor has said something, or has ended."""
+        assert self._channel is not None
+        return self._channel.fileno()
 
     def close(self) -> None:
         """Lets go of the monitor: one that was not told to go ends, one that was goes on."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+            os.close(self._words)
             self._collect()
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def drop(self) -> None:
+        """``close`` for what a forked child has of its parent's monitor: there is nothing to collect."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+            os.close(self._words)
 
     def _collect(self) -> None:
         """Reaps the process that was started; it only forks the monitor and ends."""
@@ -103,23 +141,30 @@ class Monitor:
 
 
 def start(
-    pod_path: str, *, network: str, runtime: str, python: str | None = None, launcher: tuple[str, ...] = ()
+    *, network: str, runtime: str, python: str | None = None, launcher: tuple[str, ...] = ()
 ) -> Monitor:
-    """Starts a monitor whose last words go to the supervisor log of the pod at ``pod_path``.
+    """Starts a monitor, and by it an init, for a pod with this network and runtime (an absolute path).
 
-    ``network`` and ``runtime`` are those of the pod's plan, which need not be written yet.
+    Raises ``Unsupported`` where there is no interpreter, ``OutOfResources``, ``Unavailable``.
     """
     argv = [*interpreter.command(python, launcher), network, runtime]
-    ours, theirs = channels.pair()
-    caller = _pidfd_of_this_process()
-    log = os.path.join(pod_path, "carob", "supervisor.log")
+    opened: list[int] = []
+    try:
+        words = _out_of_the_way(os.memfd_create("supervisor.log", os.MFD_CLOEXEC))
+        opened.append(words)
+        caller = _out_of_the_way(os.pidfd_open(os.getpid()))
+        opened.append(caller)
+        ours, theirs = channels.pair()
+    except OSError as error:
+        channels.close_all(opened)
+        raise failed(error, "cannot start a supervisor") from error
     # The channel goes first: in a process without standard streams it may stand where they belong.
     actions = [
         (os.POSIX_SPAWN_DUP2, theirs.fileno(), _CHANNEL),
         (os.POSIX_SPAWN_DUP2, caller, _CALLER),
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640),
+        (os.POSIX_SPAWN_DUP2, words, 1),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
     ]
     try:
         pid = os.posix_spawn(
@@ -128,29 +173,48 @@ def start(
         )  # fmt: skip
     except OSError as error:
         ours.close()
-        raise Unavailable(f"the supervisor of {pod_path} could not be started: {error}") from error
+        os.close(words)
+        raise _not_spawned(error, argv[0]) from error
     finally:
         theirs.close()
         os.close(caller)
-    return Monitor(pid, ours)
+    return Monitor(pid, ours, words)
 
 
-def _pidfd_of_this_process() -> int:
-    """A pidfd with a number that is none of those which a supervisor is given."""
-    pidfd = os.pidfd_open(os.getpid())
+def _not_spawned(error: OSError, python: str) -> CarobError:
+    if error.errno in (ENOENT, EACCES, ENOEXEC):
+        return Unsupported(
+            f"cannot start a supervisor with {python}: {error.strerror}",
+            hint="give another Python of version 3.11 or newer: Engine(python=...), or supervisor.python",
+        )
+    return failed(error, f"cannot start a supervisor with {python}")
+
+
+def _out_of_the_way(descriptor: int) -> int:
+    """The same with a number that is none of those which a supervisor is given."""
     try:
-        return fcntl(pidfd, F_DUPFD_CLOEXEC, _CALLER + 1)
+        return fcntl(descriptor, F_DUPFD_CLOEXEC, _CALLER + 1)
     finally:
-        os.close(pidfd)
+        os.close(descriptor)
 
 
 def log_tail(pod_path: str) -> str:
     """The last lines of a pod's supervisor log, on one line; ``""`` where there are none."""
     try:
-        with open(os.path.join(pod_path, "carob", "supervisor.log"), "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _LOG_TAIL_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
+        log = os.open(f"{pod_path}/{plans.SUPERVISOR_LOG}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return ""
+    try:
+        return _tail(log)
+    finally:
+        os.close(log)
+
+
+def _tail(log: int) -> str:
+    try:
+        size = os.fstat(log).st_size
+        raw = os.pread(log, _LOG_TAIL_BYTES, max(0, size - _LOG_TAIL_BYTES))
+    except OSError:
+        return ""
+    lines = raw.decode("utf-8", "replace").splitlines()
     return " | ".join(line.strip() for line in lines[-5:] if line.strip())

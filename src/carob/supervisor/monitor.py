@@ -15,10 +15,10 @@ from _socket import socket
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from carob.linux import cgroup
-from carob.linux.syscall import rename_noreplace
+from carob.linux.files import fsync_directory, move_noreplace, read_file
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import identity, removal
+from carob.supervisor import early_words, identity, removal
 from carob.supervisor.journal import note, note_failure
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ def main(channel_fd: int, caller: int, init: Init) -> None:
     status = 1
     try:
         cgroup.leave_to_root(os.getpid(), init.pid)
-        message, callers = _first_message(channel, caller)
+        message, callers = _first_message(channel, caller, init.pidfd)
         if message is not None and message.get("op") == "go":
             status = _keep(channel, init, message, callers)
     except LostRace:
@@ -67,15 +67,36 @@ def main(channel_fd: int, caller: int, init: Init) -> None:
         os._exit(status)
 
 
-def _first_message(channel: socket, caller: int) -> tuple[dict[str, Any] | None, list[int]]:
+def _first_message(channel: socket, caller: int, init: int) -> tuple[dict[str, Any] | None, list[int]]:
+    """The word to go, with its descriptors; nothing where the caller ends or lets go instead, or init ends.
+
+    A caller whose pod is still to be prepared says ``soon``.
+    """
     poll = select.poll()
     poll.register(channel.fileno(), select.POLLIN)
     poll.register(caller, select.POLLIN)
-    ready = [descriptor for descriptor, _ in poll.poll()]
-    os.close(caller)
-    if channel.fileno() not in ready:
-        return None, []
-    return channels.receive(channel)
+    poll.register(init, select.POLLIN)
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if channel.fileno() not in ready or init in ready:
+            return None, []
+        message, descriptors = channels.receive(channel)
+        if message is None or message.get("op") != "soon":
+            os.close(caller)
+            return message, descriptors
+        _pay_for_cgroups()
+
+
+def _pay_for_cgroups() -> None:
+    """Makes the slow first write to a cgroup in a process of its own, as ``boot`` does."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.fork() == 0:
+                cgroup.leave_to_root(os.getpid())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _tell(channel: socket, message: dict[str, Any]) -> None:
@@ -91,16 +112,21 @@ def _keep(channel: socket, init: Init, message: dict[str, Any], callers: list[in
     remover = removal.command(target)
     wakeup = _catch_signals()
     pod = _take(message["source"], target)
+    early_words.hand_over(pod)
     _write(pod, "ppid", str(os.getpid()))
-    group = plans.read(_read(pod, plans.PLAN))["cgroup"]
+    group = plans.read(read_file(plans.PLAN, dir_fd=pod))["cgroup"]
     cgroup.create(group)
-    cgroup.place_init(group, init.pid)
     _write(pod, "pid", str(init.pid))
     identity.write(pod, init=init.pid, monitor=os.getpid())
     try:
         channels.send(init.link, {"op": "go", "path": target}, (pod, *callers))
     except OSError:
         note("init ended before the pod was on its way")
+    # Beside what init does now; the apps' own groups are the runtime's to enter.
+    try:
+        cgroup.place_init(group, init.pid)
+    except OSError as error:
+        note_failure("putting init into the pod's cgroup", error)
     channel.close()
     channels.close_all(callers)
     remove = _wait(init.pidfd, init.link, wakeup)
@@ -123,25 +149,20 @@ def _take(source: str, target: str) -> int:
             raise LostRace from None
         try:
             flock(pod, LOCK_EX | LOCK_NB)
-            rename_noreplace(source, target)
+            # Another monitor may have moved it between opening and locking.
+            if not os.path.samestat(os.stat(source), os.fstat(pod)):
+                raise LostRace
+            move_noreplace(source, target)
+            fsync_directory(os.path.dirname(target))
         except BlockingIOError:
             os.close(pod)
             time.sleep(0.0002 * (attempt + 1))
-        except FileNotFoundError:
+        except (FileNotFoundError, LostRace):
             os.close(pod)
             raise LostRace from None
         else:
-            _sync_directory(os.path.dirname(target))
             return pod
     raise LostRace
-
-
-def _sync_directory(path: str) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _write(pod: int, name: str, text: str) -> None:
@@ -150,12 +171,6 @@ def _write(pod: int, name: str, text: str) -> None:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
-
-
-def _read(pod: int, name: str) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=pod)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        return file.read()
 
 
 def _catch_signals() -> int:
