@@ -37,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def empty_venv(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds carob's wheel and nothing else, not even pip."""
+    """An environment that holds carob's wheel and what it depends on, and nothing else, not even pip."""
     venv = tmp_path_factory.mktemp("empty") / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", str(venv))
     install(built.wheel, venv)
@@ -45,8 +45,8 @@ def empty_venv(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(wheel: Path, venv: Path) -> None:
-    """Install a wheel into an environment that has no pip, from this one."""
-    run(sys.executable, "-m", "pip", f"--python={venv}/bin/python", "install", "-q", "--no-index", str(wheel))
+    """Install a wheel, and what it depends on, into an environment that has no pip, from this one."""
+    run(sys.executable, "-m", "pip", f"--python={venv}/bin/python", "install", "-q", str(wheel))
 
 
 def run(*command: str, cwd: str = "/", check: bool = True) -> subprocess.CompletedProcess[str]:
