@@ -26,6 +26,8 @@ from tests import leaks
 from tests.coverage_children import launcher_arguments, store_children
 from tests.needs import IMPOSSIBLE, static_busybox, under_ci
 
+pytest_plugins = ["tests.parts.fixtures"]
+
 # ``report`` shows what a session left but does not fail it: for a machine where other pods come and
 # go meanwhile.
 LEAKS = os.environ.get("CAROB_TESTS_LEAKS", "fail")
