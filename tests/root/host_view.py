@@ -128,15 +128,50 @@ def wait_gone(pid: int) -> None:
 
 
 def supervisors_of(data_dir: str) -> list[int]:
-    """Return the processes whose errors go to a supervisor log below `data_dir`, or to one of no pod yet."""
-    found = []
+    """Return the processes whose errors go to a supervisor log below `data_dir`, or to one of no pod yet.
+
+    Of the latter, those that are this test's, and those of which that cannot be told: for a moment before
+    their pod runs, or before they end because their caller has.
+    """
+    return _of_callers(data_dir, {*descendants(os.getpid()), _DEAD, _UNKNOWN})
+
+
+def own_supervisors_of(data_dir: str) -> list[int]:
+    """Return the same without those of which that cannot be told: others may run tests beside this one."""
+    return _of_callers(data_dir, set(descendants(os.getpid())))
+
+
+_DEAD, _UNKNOWN = -1, 0
+
+
+def _of_callers(data_dir: str, callers: set[int]) -> list[int]:
+    with_pod, without = _supervisors()
+    found = [pid for pid, log in with_pod.items() if log.startswith(data_dir + "/")]
+    return found + [pid for pid in without if _caller_of(pid) in callers]
+
+
+def _supervisors() -> tuple[dict[int, str], list[int]]:
+    """Return all on this machine: those with a pod, by the path of their log, and those without."""
+    with_pod, without = {}, []
     for pid in pids():
         try:
-            if os.readlink(f"/proc/{pid}/fd/2").startswith((data_dir + "/", "/memfd:supervisor.log")):
-                found.append(pid)
+            log = os.readlink(f"/proc/{pid}/fd/2")
         except OSError:
             continue
-    return found
+        if log.startswith("/memfd:supervisor.log"):
+            without.append(pid)
+        elif "/carob/supervisor.log" in log:  # of a pod that is being removed it is "(deleted)"
+            with_pod[pid] = log
+    return with_pod, without
+
+
+def _caller_of(pid: int) -> int:
+    """Return whom a supervisor without a pod belongs to, by the pidfd that its monitor holds until then."""
+    for one in (pid, int((fields(pid)[1:2] or ["0"])[0])):
+        for line in read(f"/proc/{one}/fdinfo/4").splitlines():
+            if line.startswith("Pid:"):
+                return int(line.split()[1])
+    return _UNKNOWN
 
 
 # --- what a pod has outside its directory ---------------------------------------------------------
@@ -207,7 +242,7 @@ def nothing_left(data_dir: str, uuid: str, inside: Inside | None = None) -> None
 
 def end_all(data_dir: str) -> None:
     """Kill every process of every pod below `data_dir` and remove the pods' cgroups."""
-    for pid in supervisors_of(data_dir):
+    for pid in own_supervisors_of(data_dir):
         found = fields(pid)
         if found:
             kill_if(pid, int(found[19]))

@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from carob import App, Engine, Exited, Mount, OutOfMemory, Signaled, Unknown
-from carob.errors import AppStartFailed, InvalidInput, NotFound
+from carob.errors import AppStartFailed, Conflict, InvalidInput, NotFound, TimedOut
+from tests.leaks import descriptors
 from tests.needs import require_command
 from tests.root import host_view
 
@@ -152,7 +154,8 @@ def test_app_that_cannot_be_started_ends_its_pod(engine: Engine) -> None:
         engine.run(App("busybox", ["sleep", "1000"], name="good"), App("busybox", ["nope"], name="bad"))
     assert caught.value.app == "bad"
     (status,) = engine.list()
-    end = engine.get(status.uuid).wait(timeout_s=SOON_S)
+    assert caught.value.uuid == status.uuid
+    end = engine.get(caught.value.uuid).wait(timeout_s=SOON_S)
     assert end.outcome == "failed to start"
     assert "bad" in end.reason
     assert isinstance(end.apps["bad"], Unknown)
@@ -172,9 +175,48 @@ def test_wrong_requests_leave_nothing(engine: Engine) -> None:
 
 
 def test_mount_of_what_is_not_there_fails_with_its_name_at_once(engine: Engine, tmp_path: Path) -> None:
-    missing = str(tmp_path / "not-there")
-    with pytest.raises(Exception, match="not-there"):
-        engine.run(sh("true", mounts=[Mount(missing, "/mnt")]))
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for missing in ("not-there", "file/below", "loop"):
+        app = sh("true", name="web", mounts=[Mount(tmp_path, "/fine"), Mount(tmp_path / missing, "/mnt")])
+        for begin in (engine.run, engine.prepare):
+            with pytest.raises(NotFound) as caught:
+                begin(app)
+            assert f"app web: the volume {tmp_path}/{missing} for /mnt is not there" in caught.value.message
+    assert host_view.pod_directories(engine.data_dir) == []
+
+
+def test_errors_tell_their_pod_once_there_is_one(engine: Engine) -> None:
+    with pytest.raises(NotFound) as before:
+        engine.run(App("no-such-image", ["true"]))
+    assert before.value.uuid == ""
+    with pytest.raises(TimedOut) as late:
+        engine.run(sh("sleep 1000"), timeout_s=0)
+    engine.handle(late.value.uuid).remove(force=True)  # it may have come up since
+    assert engine.list() == []
+    pod = engine.run(sh("sleep 1000"))
+    with pytest.raises(NotFound) as caught:
+        pod.logs("nobody")
+    assert caught.value.uuid == pod.uuid
+    with pytest.raises(Conflict) as running:
+        pod.remove()
+    assert running.value.uuid == pod.uuid
+    pod.remove(force=True)
+    with pytest.raises(NotFound) as gone:
+        pod.status()
+    assert gone.value.uuid == pod.uuid
+
+
+def test_a_running_app_tells_when_it_was_started(engine: Engine) -> None:
+    with engine.run(sh("exit 0", name="short"), sh("sleep 1000", name="long")) as pod:
+        status = pod.status()
+        app = status.app("long")
+        assert (app.state, app.finished_ns) == ("running", None)
+        assert status.created_ns is not None
+        assert app.started_ns is not None
+        assert status.created_ns < app.started_ns < time.time_ns()
+        pod.kill()
+        assert pod.status().app("long").started_ns == app.started_ns, "init could not record it any more"
 
 
 # --- what an app finds ----------------------------------------------------------------------------
@@ -457,6 +499,23 @@ def test_logs_are_exactly_what_was_written(engine: Engine, tmp_path: Path) -> No
         pod.wait(timeout_s=SOON_S)
         assert pod.logs().bytes(["stdout"]) == data
         assert pod.logs().bytes(["stderr"]) == b"oops\n"
+
+
+def test_logs_hold_nothing_open(engine: Engine) -> None:
+    with engine.run(sh("echo one; echo two")) as pod:
+        pod.wait(timeout_s=SOON_S)
+        before = descriptors()
+        logs = pod.logs()
+        assert descriptors() == before
+        assert logs.text() == "one\ntwo\n"
+        entries = logs.entries()
+        assert next(entries).data == b"one"
+        entries.close()  # type: ignore[attr-defined]
+        assert descriptors() == before
+        with pytest.raises(NotFound):
+            pod.logs("nobody")
+    with pytest.raises(NotFound, match="there is no pod"):
+        logs.text()
 
 
 def test_log_file_is_in_the_format_that_kubernetes_reads(engine: Engine) -> None:

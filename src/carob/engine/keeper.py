@@ -10,9 +10,12 @@ import os
 import select
 from time import monotonic
 
-from carob.errors import InvalidInput, TimedOut
+from carob.engine.failures import is_shortage
+from carob.engine.inputs import timeout
+from carob.errors import TimedOut
 from carob.linux.files import read_file
 from carob.linux.pidfd import open_pidfd
+from carob.linux.process import boot_id, start_ticks, state_letter
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import loads
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.pod import Pod
+
+
+_DAY_S = 86400.0
+_UNKILLABLE = "a process in uninterruptible sleep cannot be killed before what it waits for is over"
 
 
 class Keeper:
@@ -37,32 +44,44 @@ class Keeper:
         pidfd = open_pidfd(self.pid)
         if pidfd is None:
             return None
-        if _start_ticks(self.pid) != self.start_ticks:
+        try:
+            it_is = start_ticks(self.pid) == self.start_ticks
+        except BaseException:
+            os.close(pidfd)
+            raise
+        if not it_is:
             os.close(pidfd)
             return None
         return pidfd
 
     def is_alive(self) -> bool:
         """Whether the process is there and has not ended."""
-        return _state_letter(self.pid) not in ("", "Z", "X") and _start_ticks(self.pid) == self.start_ticks
+        return state_letter(self.pid) not in ("", "Z", "X") and start_ticks(self.pid) == self.start_ticks
+
+    def waits_for_disk(self) -> bool:
+        """Whether it sleeps where no signal reaches it, as in fsync(2)."""
+        return state_letter(self.pid) == "D" and start_ticks(self.pid) == self.start_ticks
 
     def is_stopped(self) -> bool:
         """Whether somebody stopped it (SIGSTOP, or a debugger): it then answers nobody."""
-        return _state_letter(self.pid) in ("T", "t") and _start_ticks(self.pid) == self.start_ticks
+        return state_letter(self.pid) in ("T", "t") and start_ticks(self.pid) == self.start_ticks
 
 
 def keepers(pod: Pod) -> tuple[Keeper | None, Keeper | None]:
     """(init, monitor) as ``carob/supervisor.json`` says; (None, None) where they cannot be alive.
 
-    That is: no such file, one that cannot be read, or one of another boot.
+    That is: no such file, one that cannot be read, or one of another boot. Raises ``OSError`` where files
+    could not be looked at for want of descriptors or memory: nobody may be taken for dead because of that.
     """
     try:
         document = loads(read_file(plans.IDENTITY, dir_fd=pod.fd()))
-        if document["boot_id"] != _boot_id():
+        if document["boot_id"] != boot_id():
             return None, None
         init, monitor = _keeper(document["init"]), _keeper(document["monitor"])
         return (init if _is_first_of_a_namespace(init.pid) else None), monitor
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if is_shortage(error):
+            raise
         return None, None
 
 
@@ -73,7 +92,9 @@ def _is_first_of_a_namespace(pid: int) -> bool:
     """
     try:
         status = read_file(f"/proc/{pid}/status")
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return False
     for line in status.splitlines():
         if line.startswith(b"NSpid:"):
@@ -84,27 +105,6 @@ def _is_first_of_a_namespace(pid: int) -> bool:
 
 def _keeper(document: dict[str, Any]) -> Keeper:
     return Keeper(int(document["pid"]), int(document["start_ticks"]))
-
-
-def _boot_id() -> str:
-    return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
-
-
-def _stat_fields(pid: int) -> list[bytes]:
-    try:
-        return read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    except OSError:
-        return []
-
-
-def _start_ticks(pid: int) -> int | None:
-    fields = _stat_fields(pid)
-    return int(fields[19]) if len(fields) > 19 else None
-
-
-def _state_letter(pid: int) -> str:
-    fields = _stat_fields(pid)
-    return fields[0].decode() if fields else ""
 
 
 def init_is_alive(pod: Pod) -> bool:
@@ -119,22 +119,17 @@ def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
     pidfd = init.open() if init is not None else None
     if pidfd is None:
         return
+    deadline = Deadline(timeout_s)
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
-        if not poll.poll(None if timeout_s is None else max(0, int(timeout_s * 1000))):
-            raise TimedOut(
-                f"pod {pod.uuid}: its processes are still there after {timeout_s} s",
-                hint="a process in uninterruptible sleep cannot be killed before what it waits for is over",
-            )
+        while not poll.poll(deadline.poll_ms()):
+            if deadline.left_s() == 0:
+                raise TimedOut(
+                    f"pod {pod.uuid}: its processes are still there after {timeout_s} s", hint=_UNKILLABLE
+                )
     finally:
         os.close(pidfd)
-
-
-def check_timeout(timeout_s: float | None) -> None:
-    """Raises ``InvalidInput`` for what is no number of seconds."""
-    if timeout_s is not None and not (timeout_s >= 0 or timeout_s < 0):
-        raise InvalidInput("a timeout is a number of seconds, not NaN")
 
 
 class Deadline:
@@ -143,9 +138,17 @@ class Deadline:
     __slots__ = ("_at",)
 
     def __init__(self, timeout_s: float | None) -> None:
-        check_timeout(timeout_s)
+        """Raises ``InvalidInput`` for what is no number of seconds."""
+        timeout_s = timeout(timeout_s)
         self._at = None if timeout_s is None else monotonic() + timeout_s
 
     def left_s(self) -> float | None:
         """The seconds left, never negative; ``None`` where there is no end."""
         return None if self._at is None else max(0.0, self._at - monotonic())
+
+    def poll_ms(self) -> int | None:
+        """The same for poll(2), which takes no more than 24 days: at most a day, to be asked for again."""
+        left_s = self.left_s()
+        if left_s is None:
+            return None
+        return int(min(left_s, _DAY_S) * 1000 + 0.999)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 
+from carob.engine import inputs
+from carob.engine.failures import Attempt
 from carob.engine.keeper import keepers
-from carob.errors import NotFound
+from carob.errors import CarobError, InvalidInput, NotFound
 from carob.linux.pidfd import has_ended
+from carob.pod import open_pod
 from carob.protocol import plan as plans
 
 TYPE_CHECKING = False
@@ -18,29 +21,40 @@ if TYPE_CHECKING:
     from carob.pod import Pod
 
 BOTH = ("stdout", "stderr")
+_STREAMS = (*BOTH, "malformed")
+_MOST = (1 << 63) - 1
 _SUFFIX = ".log"
 
 
 class Logs:
-    """The output of one app, read anew at each call."""
+    """The output of one app, read anew at each call. It holds nothing open between calls.
 
-    def __init__(self, pod: Pod, app: str, *, tail: int | None = None, since_ns: int = 0) -> None:
-        self._pod = pod
+    ``streams`` are some of ``stdout``, ``stderr`` and ``malformed``. ``NotFound`` once the pod is gone.
+    """
+
+    def __init__(
+        self, data_dir: str, uuid: str, app: str, *, tail: int | None = None, since_ns: int = 0
+    ) -> None:
+        self._data_dir = data_dir
+        self._uuid = uuid
         self._app = app
-        self._tail = tail
-        self._since_ns = since_ns
+        self._tail = checked_tail(tail)
+        self._since_ns = checked_since_ns(since_ns)
 
     def entries(self, streams: Sequence[str] = BOTH) -> Iterator[LogEntry]:
-        """The entries up to now, oldest first, with time, stream and bytes."""
+        """The entries up to now, oldest first, with time, stream and bytes; their file is open meanwhile."""
         from carob.logs.reader import read_entries
 
-        directory = _open(self._pod)
-        try:
-            yield from read_entries(
-                directory, self._app + _SUFFIX, streams=streams, since_ns=self._since_ns, tail=self._tail
-            )
-        finally:
-            os.close(directory)
+        chosen = _checked_streams(streams)
+        with Attempt(f"the log of pod {self._uuid} cannot be read", self._uuid):
+            with open_pod(self._data_dir, self._uuid) as pod:
+                directory = _open(pod)
+            try:
+                yield from read_entries(
+                    directory, self._app + _SUFFIX, streams=chosen, since_ns=self._since_ns, tail=self._tail
+                )
+            finally:
+                os.close(directory)
 
     def bytes(self, streams: Sequence[str] = BOTH) -> bytes:
         """Exactly what the app wrote."""
@@ -51,6 +65,24 @@ class Logs:
         return self.bytes(streams).decode(encoding, errors)
 
 
+def checked_tail(tail: int | None) -> int | None:
+    """A number of lines. Raises ``InvalidInput``."""
+    return None if tail is None else inputs.whole(tail, "tail", 0, _MOST)
+
+
+def checked_since_ns(since_ns: int) -> int:
+    """A time in nanoseconds since 1970. Raises ``InvalidInput``."""
+    return inputs.whole(since_ns, "since_ns", -_MOST, _MOST)
+
+
+def _checked_streams(streams: Sequence[str]) -> tuple[str, ...]:
+    chosen = inputs.words(streams, "streams", one="a stream")
+    for stream in chosen:
+        if stream not in _STREAMS:
+            raise InvalidInput(f"there is no stream {stream!r}", hint=f"there are {', '.join(_STREAMS)}")
+    return chosen
+
+
 def _open(pod: Pod) -> int:
     try:
         return os.open(plans.LOG_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=pod.fd())
@@ -58,29 +90,25 @@ def _open(pod: Pod) -> int:
         raise NotFound(f"pod {pod.uuid} has no logs") from None
 
 
-def follow(
-    pod: Pod,
-    apps: Sequence[str],
-    *,
-    streams: Sequence[str] = BOTH,
-    since_ns: int = 0,
-    tail: int | None = None,
-) -> Iterator[tuple[str, LogEntry]]:
-    """Yields (app, entry) as the apps write, until the pod has ended and all was told.
-
-    One thread for all apps of the pod; woken by the kernel.
-    """
-    for batch in batches(pod, apps, streams=streams, since_ns=since_ns, tail=tail):
-        yield from batch
-
-
 _BATCH = 1000
-# To close an inotify instance takes the kernel 8 ms, so a pod that ends at once is followed without.
+_PIPE_BYTES = 65536
+# For pods whose init is not to be reached. To close an inotify instance takes the kernel 8 ms, so one that
+# ends at once is followed without.
 _FIRST_PAUSES_S = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 
+def _pipe(pod: Pod) -> int:
+    """What init writes to when it has written a log; -1 where it is not, or no more, to be reached."""
+    from carob.supervisor import client
+
+    try:
+        return client.follow(pod.fd(), str(pod.uuid))
+    except (CarobError, OSError):
+        return -1
+
+
 class Following:
-    """``follow`` for callers that wait in a way of their own: an event loop. Close it at the end.
+    """``batches`` for callers that wait in a way of their own: an event loop. Close it at the end.
 
     Over and over: ``take``; where that gives nothing and it is not ``over``, wait until one of
     ``descriptors`` is readable, ``look_again_s`` at most, and ``heard``. One thread at a time.
@@ -91,21 +119,27 @@ class Following:
         pod: Pod,
         apps: Sequence[str],
         *,
-        streams: Sequence[str] = BOTH,
         since_ns: int = 0,
         tail: int | None = None,
     ) -> None:
         from carob.logs.follow import looks
 
+        since_ns, tail = checked_since_ns(since_ns), checked_tail(tail)
+
         self.over = False
         self._pod = pod
-        self._directory = _open(pod)
         self._init = _Init(pod)
+        try:
+            self._directory = _open(pod)
+        except BaseException:
+            self._init.close()
+            raise
         self._watch: LogWatch | None = None
+        self._pipe = _pipe(pod)
         self._pauses_s = [*_FIRST_PAUSES_S]
         names = [app + _SUFFIX for app in apps]
         self._looks = looks(
-            self._directory, names, self._init.ended, streams=streams, since_ns=since_ns, tail=tail
+            self._directory, names, self._init.ended, streams=BOTH, since_ns=since_ns, tail=tail
         )
 
     def take(self) -> list[tuple[str, LogEntry]]:
@@ -126,18 +160,25 @@ class Following:
         from carob.logs.follow import LOOK_AGAIN_S
         from carob.logs.watch import UNWATCHED_LOOK_S
 
+        if self._pipe >= 0:
+            return LOOK_AGAIN_S
         if self._pauses_s:
             return self._pauses_s[0]
         return LOOK_AGAIN_S if self._watch is not None and self._watch.watching else UNWATCHED_LOOK_S
 
     def descriptors(self) -> list[int]:
         """What becomes readable when there may be more."""
+        if self._pipe >= 0:
+            return [self._pipe, *self._init.descriptors()]
         if self._watch is None:
             return [*self._init.descriptors()]
         return self._watch.descriptors()
 
     def heard(self) -> None:
         """Forgets the changes that have just ended a wait."""
+        if self._pipe >= 0:
+            self._hear_init()
+            return
         if self._watch is not None:
             self._watch.drain()
         if self._pauses_s:
@@ -147,9 +188,20 @@ class Following:
 
                 self._watch = LogWatch(self._directory, self._init.descriptors())
 
+    def _hear_init(self) -> None:
+        try:
+            if os.read(self._pipe, _PIPE_BYTES):
+                return
+        except BlockingIOError:
+            return
+        os.close(self._pipe)  # init has ended, or takes no more followers
+        self._pipe = -1
+
     def close(self) -> None:
         """Lets go of the files; the pod is the caller's to close."""
         self._looks.close()
+        if self._pipe >= 0:
+            os.close(self._pipe)
         if self._watch is not None:
             self._watch.close()
         self._init.close()
@@ -160,18 +212,18 @@ def batches(
     pod: Pod,
     apps: Sequence[str],
     *,
-    streams: Sequence[str] = BOTH,
     since_ns: int = 0,
     tail: int | None = None,
     follow: bool = True,
 ) -> Iterator[list[tuple[str, LogEntry]]]:
-    """``follow``, with all that is there at a time, up to some number, in one list; none is empty.
+    """(app, entry) as the apps write, until the pod has ended and all was told.
 
-    Without ``follow`` it ends where it would wait.
+    With all that is there at a time, up to some number, in one list; none is empty. Without ``follow`` it
+    ends where it would wait. One thread for all apps of the pod; woken by the kernel.
     """
     from select import POLLIN, poll
 
-    following = Following(pod, apps, streams=streams, since_ns=since_ns, tail=tail)
+    following = Following(pod, apps, since_ns=since_ns, tail=tail)
     try:
         while True:
             if batch := following.take():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from time import sleep
 
-from carob.engine import tombstone
+from carob.engine import inputs, tombstone
+from carob.engine.failures import is_shortage
 from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
-from carob.engine.request import LONGEST_GRACE_S
-from carob.errors import Conflict, InvalidInput, LostRace, TimedOut, Unavailable
+from carob.errors import Conflict, LostRace, TimedOut, Unavailable
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.pidfd import send_signal
@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 _SIGKILL = 9
 _AFTER_GRACE_S = 5.0
 _AFTER_KILL_S = 10.0
+_SLOW_S = 60.0
 _PAUSE_S = 0.002
 
 
 def wait_over(pod: Pod, *, timeout_s: float | None) -> State:
     """Waits until the pod has ended and nothing of it is left running; returns its state."""
     deadline = Deadline(timeout_s)
-    state = pod.wait_finished(timeout_s=timeout_s)
+    state = pod.wait_finished(timeout_s=deadline.left_s())
     if state is not State.GONE:
         wait_init_gone(pod, timeout_s=deadline.left_s())
     return state
@@ -48,7 +49,18 @@ def stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> None:
     try:
         wait_over(pod, timeout_s=patience_s)
     except TimedOut:
+        if timeout_s is None and _waits_for_disk(pod):
+            try:
+                wait_over(pod, timeout_s=_SLOW_S)
+            except TimedOut:
+                pass
         kill(pod, timeout_s=_AFTER_KILL_S)
+
+
+def _waits_for_disk(pod: Pod) -> bool:
+    """Whether init is writing down how the apps ended, on a slow disk: killed now, nobody would know."""
+    init, _ = keepers(pod)
+    return init is not None and init.waits_for_disk()
 
 
 def ask_to_stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> float | None:
@@ -56,8 +68,9 @@ def ask_to_stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> 
 
     ``None`` where there is nothing to wait for, the pod being gone or, where init did not answer, killed.
     """
-    if grace_s is not None and not 0 <= grace_s <= LONGEST_GRACE_S:
-        raise InvalidInput(f"a grace period is from 0 to {LONGEST_GRACE_S} seconds, not {grace_s!r}")
+    if grace_s is not None:
+        grace_s = inputs.seconds(grace_s, "a grace period", inputs.LONGEST_GRACE_S)
+    timeout_s = inputs.timeout(timeout_s)
     if not _has_run(pod):
         return None
     try:
@@ -139,7 +152,9 @@ def clean_up(pod: Pod, data_dir: str) -> None:
         tombstone.write(pod, data_dir)
     try:
         group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if is_shortage(error):
+            raise
         return
     if not isinstance(group, str) or str(pod.uuid) not in group.split("/"):
         return
@@ -174,7 +189,8 @@ _MARKED = (State.EXITED_GARBAGE, State.GARBAGE)
 
 
 def _remove_ended(pod: Pod, data_dir: str) -> None:
-    """Removes a pod that does not run, together with whoever else does."""
+    """Removes a pod that does not run, together with whoever else does, or looks at its lock just then."""
+    from carob.pod import PodLocked
     from carob.pod.collect import remove_pod
 
     deadline = Deadline(_AFTER_KILL_S)
@@ -183,8 +199,8 @@ def _remove_ended(pod: Pod, data_dir: str) -> None:
             if pod.state() not in _DELETING:
                 remove_pod(pod, alive=init_is_alive, clean_up=lambda one: clean_up(one, data_dir))
                 return
-        except LostRace:
-            if pod.refresh() not in (*_DELETING, *_MARKED, State.GONE):
+        except (LostRace, PodLocked):
+            if pod.refresh() not in (*_DELETING, *_MARKED, State.GONE) or not deadline.left_s():
                 raise
         if not deadline.left_s():
             raise LostRace(f"pod {pod.uuid} is being deleted by another process", state=pod.state())

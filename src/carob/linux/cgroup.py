@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import os
 
+from carob.linux.files import read_file
+
 MOUNT_POINT = "/sys/fs/cgroup"
 UNIFIED = "unified"
 V2 = ""
@@ -153,23 +155,51 @@ def remove(group: str) -> list[str]:
     Returns the directories that would not go because processes are in them.
     """
     busy: list[str] = []
-    for name in hierarchies():
+    below: set[str] = set()
+    names = hierarchies()
+    for name in names:
         top = directory(name, group)
-        for path, _, _ in os.walk(top, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError as error:
-                if error.errno == errno.EBUSY:
-                    busy.append(path)
-                elif error.errno != errno.ENOENT:
-                    raise
-    remove_parent(os.path.dirname(group))
+        # What was below in one hierarchy is mostly all that is in the next: a try is cheaper than a look.
+        if not _is_gone([f"{top}/{one}" for one in below], top):
+            below |= _remove_tree(top, busy)
+    _remove_empty(names, os.path.dirname(group))
     return busy
+
+
+def _is_gone(below: list[str], top: str) -> bool:
+    for path in (*below, top):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
+def _remove_tree(top: str, busy: list[str]) -> set[str]:
+    """Removes a directory and all below; what is in use goes to ``busy``. Returns the names below."""
+    below: set[str] = set()
+    for path, directories, _ in os.walk(top, topdown=False):
+        if path == top:
+            below.update(directories)
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                busy.append(path)
+            elif error.errno != errno.ENOENT:
+                raise
+    return below
 
 
 def remove_parent(group: str) -> None:
     """Removes the group above all pods where nothing is in it."""
-    for name in hierarchies():
+    _remove_empty(hierarchies(), group)
+
+
+def _remove_empty(names: list[str], group: str) -> None:
+    for name in names:
         try:
             os.rmdir(directory(name, group))
         except OSError:
@@ -202,9 +232,4 @@ def _write(path: str, text: str) -> None:
 
 
 def _read(path: str) -> str:
-    """A kernel file, whole: they are read in one go of 64 KiB at most."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 65536).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(descriptor)
+    return read_file(path).decode("utf-8", "surrogateescape")

@@ -60,16 +60,19 @@ def write_all(fd: int, data: bytes) -> None:
 def write_file_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o640) -> None:
     """Puts ``data`` into the file ``name`` so that a reader, or the next boot, sees all or nothing.
 
-    Temporary file beside it, fsync, rename, fsync of the directory ``dir_fd``. ``mode`` is exact: the
-    umask does not apply. ``name`` is a plain name. Raises ``OSError``, with the old file in place.
+    Temporary file beside it, fsync, rename, fsync of its directory. ``mode`` is exact: the umask does not
+    apply. ``name`` is relative to ``dir_fd``. Raises ``OSError``, with the old file in place.
     """
-    temporary = _temporary_name(name)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
+    for _ in write_durably_in_steps(name, data, dir_fd=dir_fd, mode=mode):
+        continue
+
+
+def write_durably_in_steps(name: str, data: bytes, *, dir_fd: int, mode: int = 0o640) -> Iterator[None]:
+    """``write_file_durably`` for who has more to do: it stops before each wait for the disk."""
+    temporary, fd = _write_temporary(name, data, dir_fd, mode)
     try:
         try:
-            os.fchmod(fd, mode)
-            write_all(fd, data)
+            yield
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -77,13 +80,37 @@ def write_file_durably(name: str, data: bytes, *, dir_fd: int, mode: int = 0o640
     except BaseException:
         os.unlink(temporary, dir_fd=dir_fd)
         raise
-    os.fsync(dir_fd)
+    yield
+    fsync_directory(os.path.dirname(name) or ".", dir_fd=dir_fd)
 
 
-def _temporary_name(name: str) -> str:
+def replace_file(name: str, data: bytes, *, dir_fd: int, mode: int = 0o640) -> None:
+    """``write_file_durably`` without the durability: whole for every reader, of no use after a power loss."""
+    temporary, fd = _write_temporary(name, data, dir_fd, mode)
+    os.close(fd)
+    try:
+        os.rename(temporary, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+    except BaseException:
+        os.unlink(temporary, dir_fd=dir_fd)
+        raise
+
+
+def _write_temporary(name: str, data: bytes, dir_fd: int, mode: int) -> tuple[str, int]:
+    """Makes the file that is to become ``name``; returns its name and its open descriptor."""
     global _temporary_count
     _temporary_count += 1
-    return f".{name}.{os.getpid()}.{_temporary_count}.{os.urandom(4).hex()}"
+    directory, slash, plain = name.rpartition("/")
+    temporary = f"{directory}{slash}.{plain}.{os.getpid()}.{_temporary_count}.{os.urandom(4).hex()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
+    try:
+        os.fchmod(fd, mode)
+        write_all(fd, data)
+    except BaseException:
+        os.close(fd)
+        os.unlink(temporary, dir_fd=dir_fd)
+        raise
+    return temporary, fd
 
 
 def fsync_directory(path: str, *, dir_fd: int | None = None) -> None:

@@ -113,6 +113,10 @@ def overlay(lower_dirs: list[str], upper: str, work: str, attributes: int = 0) -
 
     The directories are named by descriptors, ``/proc/self/fd/N``: fsconfig(2) takes strings of 255 bytes at
     most, and who looks at the mount from inside a pod learns nothing of the host's paths.
+
+    It is ``volatile``: the end of any other writes back all of the file system that ``upper`` is on, whoever
+    wrote to it. So ``upper`` is not to be relied on after a power loss, fsync(2) in the overlay does nothing,
+    and ``work`` cannot be used a second time.
     """
     opened: list[int] = []
     try:
@@ -133,7 +137,8 @@ def overlay(lower_dirs: list[str], upper: str, work: str, attributes: int = 0) -
 def _overlay_by_layers(lower: list[str], upper: str, work: str, attributes: int) -> int:
     """Each layer by itself (``lowerdir+``, Linux 6.5): any number of them."""
     options: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower]
-    return new("overlay", [*options, ("upperdir", upper), ("workdir", work)], attributes, "carob")
+    options += [("upperdir", upper), ("workdir", work), ("volatile", None)]
+    return new("overlay", options, attributes, "carob")
 
 
 def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int) -> int:
@@ -142,7 +147,7 @@ def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int
     mount(2) knows no detached mounts, so it is made on a directory of this mount namespace, which must be
     private, and taken off again at once.
     """
-    options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}"
+    options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},volatile"
     _sys.syscall(_sys.SYS_MOUNT, "carob", _PASSING, "overlay", 0, options, path="overlay")
     try:
         descriptor = clone_tree(_PASSING)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from carob.linux.files import file_system_type
+from carob.linux.process import start_ticks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,17 +104,11 @@ def children_text(pid: int) -> bytes | None:
 
 
 def start_time_s(pid: int) -> float | None:
-    """When the process began, in seconds of the wall clock, to about 0.02 s; ``None`` if there is none.
-
-    From its start in clock ticks after boot (proc(5), ``stat``, field 22) and the time since boot.
-    """
+    """When the process began, in seconds of the wall clock, to about 0.02 s; ``None`` if there is none."""
     import time
 
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            stat = file.readall()
-    except (FileNotFoundError, ProcessLookupError):
+    ticks = start_ticks(pid)
+    if ticks is None:
         return None
-    ticks = int(stat.rpartition(b")")[2].split()[19])
     boot_s = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     return boot_s + ticks / os.sysconf("SC_CLK_TCK")

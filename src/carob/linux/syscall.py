@@ -69,13 +69,19 @@ SYS_INOTIFY_ADD_WATCH = 254 if _X86_64 else 27
 SYS_INOTIFY_RM_WATCH = 255 if _X86_64 else 28
 SYS_GETDENTS64 = 217 if _X86_64 else 61
 SYS_FSTATFS = 138 if _X86_64 else 44
+SYS_PRLIMIT64 = 302 if _X86_64 else 261
+SYS_SETPRIORITY = 141 if _X86_64 else 140
+SYS_SCHED_SETSCHEDULER = 144 if _X86_64 else 119
+SYS_SCHED_SETAFFINITY = 203 if _X86_64 else 122
+SYS_IOPRIO_SET = 251 if _X86_64 else 30
+SYS_SET_MEMPOLICY = 238 if _X86_64 else 237
+SYS_PERSONALITY = 135 if _X86_64 else 92
 SYS_PIDFD_SEND_SIGNAL = 424
 SYS_OPEN_TREE = 428
 SYS_MOVE_MOUNT = 429
 SYS_FSOPEN = 430
 SYS_FSCONFIG = 431
 SYS_FSMOUNT = 432
-SYS_PIDFD_OPEN = 434
 SYS_CLONE3 = 435
 SYS_CLOSE_RANGE = 436
 SYS_OPENAT2 = 437
@@ -121,15 +127,17 @@ def _raise(path: object) -> NoReturn:
     raise OSError(number, os.strerror(number), path)
 
 
+_byte_arrays: dict[int, Any] = {}
+
+
 def address_of(buffer: bytearray) -> int:
     """The address of a bytearray's memory, good for as long as the caller keeps it and its size."""
-    return addressof(_bytes_of(len(buffer)).from_buffer(buffer))
-
-
-def _bytes_of(length: int) -> Any:
-    # A class made for a length: what ctypes' own `c_ubyte * length` does.
-    made: Any = type(Array)("_Bytes", (Array,), {"_type_": _Byte, "_length_": length})  # type: ignore[misc]
-    return made
+    length = len(buffer)
+    if length not in _byte_arrays:
+        # A class made for a length: what ctypes' own `c_ubyte * length` does.
+        members = {"_type_": _Byte, "_length_": length}
+        _byte_arrays[length] = type(Array)("_Bytes", (Array,), members)  # type: ignore[misc,unused-ignore]
+    return addressof(_byte_arrays[length].from_buffer(buffer))
 
 
 def pointer_struct(words: tuple[int, ...]) -> bytes:

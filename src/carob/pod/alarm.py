@@ -105,9 +105,14 @@ class Alarm:
         for place in new:
             try:
                 subscription = inotify.subscribe(*place, self._sleeper.wake)
-                self._sleeper.add_events(inotify.instance_of(subscription))
             except OSError:
                 # Gone in the meantime, or no watch left: the clock will do.
+                self._unwatchable = True
+                continue
+            try:
+                self._sleeper.add_events(inotify.instance_of(subscription))
+            except OSError:
+                inotify.unsubscribe(subscription)
                 self._unwatchable = True
                 continue
             self._places[place] = subscription
@@ -128,7 +133,11 @@ class Alarm:
                 continue  # not written yet, or no descriptor left: the clock will do
             if pidfd is None:
                 continue
-            began_s = start_time_s(pid)
+            try:
+                began_s = start_time_s(pid)
+            except OSError:
+                os.close(pidfd)
+                continue
             if has_ended(pidfd) or began_s is None or began_s > written_s + _CLOCK_SLACK_S:
                 self._ended.add(pid)
                 os.close(pidfd)

@@ -21,6 +21,7 @@ from carob.pod.directory import directory_path, open_lock, pod_path
 from carob.pod.failure import PodLocked, failed
 from carob.pod.layout import DIRECTORY_MODE
 from carob.pod.state import (
+    DELETING_STATES,
     TO_EXITED_GARBAGE,
     TO_GARBAGE,
     TO_GONE,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 # The states of a pod that somebody has taken through the transition, as long as it is to be found.
 _AFTER = {transition.name: states_after(transition.target) - {State.GONE} for transition in TRANSITIONS}
-_AFTER[TO_GONE.name] = frozenset({State.GONE})
+_AFTER[TO_GONE.name] = DELETING_STATES | {State.GONE}
 _FIRST_PAUSE_S = 0.0002
 _LONGEST_PAUSE_S = 0.01
 _MARK_LOCK_TIMEOUT_S = 0.2

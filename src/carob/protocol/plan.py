@@ -44,6 +44,11 @@ def exit_record(app: str) -> str:
     return f"carob/apps/{app}/exit.json"
 
 
+def start_mark(app: str) -> str:
+    """A symbolic link that leads to the time when the app was started, in nanoseconds since 1970."""
+    return f"carob/apps/{app}/started"
+
+
 def log_file(app: str) -> str:
     """What the app wrote to its standard output and error."""
     return f"{LOG_DIRECTORY}/{app}.log"

@@ -7,12 +7,12 @@ import time
 from _signal import SIGKILL
 
 from carob.linux import cgroup
+from carob.linux.files import read_file
 from carob.logs.writer import LogWriter
 from carob.protocol import exits
 from carob.protocol import plan as plans
-from carob.protocol.compact_json import dumps
 from carob.runtime import command
-from carob.supervisor.identity import replace
+from carob.supervisor.journal import note_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class App:
 
     __slots__ = (
         "directory", "end", "failure", "finished_ns", "group", "killed_by_us", "log", "name", "outputs",
-        "pid", "recorded", "runtime_pid", "started_ns", "stop_signal",
+        "pid", "runtime_pid", "started_ns", "stop_signal",
     )  # fmt: skip
 
     def __init__(self, spec: dict[str, Any], group: str, pod: int) -> None:
@@ -47,7 +47,6 @@ class App:
         self.end: dict[str, Any] | None = None
         self.failure: tuple[int, str] | None = None
         self.killed_by_us = False
-        self.recorded = False
 
     @property
     def over(self) -> bool:
@@ -80,13 +79,13 @@ class App:
         if status == 0:
             try:
                 self.pid = int(read_file(f"/run/{self.name}.pid"))
-                self.started_ns = time.time_ns()
+                self._mark_start(time.time_ns())
                 return
             except (OSError, ValueError) as error:
                 self.failure = command.FAILED, f"the runtime wrote no pid: {error}"
                 return
         try:
-            said = read_file(f"{self.directory}/runtime.log")
+            said = read_file(f"{self.directory}/runtime.log").decode("utf-8", "replace")
         except OSError:
             said = ""
         code, message = command.failure(said)
@@ -94,26 +93,19 @@ class App:
             message = f"the runtime was killed by signal {status & 0x7F}"
         self.failure = code, message
 
+    def _mark_start(self, now_ns: int) -> None:
+        self.started_ns = now_ns
+        try:
+            os.symlink(str(now_ns), f"{plans.POD_AT}/{plans.start_mark(self.name)}")
+        except OSError as error:  # a full disk: the exit record will tell
+            note_failure(f"noting the start of app {self.name}", error)
+
     def reap(self, status: int) -> None:
         """Notes the end of the app's first process."""
         self.finished_ns = time.time_ns()
         killed = status & 0x7F == 9 and not self.killed_by_us
         self.end = exits.of_wait_status(status, out_of_memory=killed and cgroup.was_out_of_memory(self.group))
         self.pid = 0
-
-    def record(self, pod: int, status_directory: str) -> None:
-        """Writes the end where rkt looks for it and in full, and makes both last. Once is enough."""
-        end = self.end
-        if end is None and self.failure is not None:
-            end = exits.unknown(f"it was never started: {self.failure[1]}")
-        if end is None or self.recorded:
-            return
-        document = exits.record(self.name, end, started_ns=self.started_ns, finished_ns=self.finished_ns)
-        replace(pod, plans.exit_record(self.name), dumps(document) + "\n", durable=True)
-        code = exits.rkt_code(end)
-        if code is not None:
-            replace(pod, f"{status_directory}/{self.name}", str(code), durable=True)
-        self.recorded = True
 
     def drain(self, descriptor: int) -> bool:
         """Moves what the app wrote to the log; False once that stream is over."""
@@ -164,15 +156,3 @@ class App:
         self.killed_by_us = self.killed_by_us or number == SIGKILL
         os.kill(self.pid, number)
         return True
-
-
-def read_file(path: str) -> str:
-    """A file of at most 4 MiB, whole."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    parts: list[bytes] = []
-    try:
-        while len(parts) < _MAX_READS and (part := os.read(descriptor, _READ_BYTES)):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts).decode("utf-8", "replace")

@@ -7,6 +7,8 @@ from _socket import (
     AF_UNIX,
     CMSG_SPACE,
     MSG_CMSG_CLOEXEC,
+    MSG_CTRUNC,
+    MSG_TRUNC,
     SCM_RIGHTS,
     SOCK_CLOEXEC,
     SOCK_SEQPACKET,
@@ -63,7 +65,9 @@ def receive(channel: socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def _checked(raw: bytes, flags: int) -> dict[str, Any]:
-    if flags & ~MSG_CMSG_CLOEXEC:
+    if flags & MSG_CTRUNC:
+        raise ValueError("the message came without its descriptors: too many are open")
+    if flags & MSG_TRUNC:
         raise ValueError("the message is too long")
     message = loads(raw)
     if not isinstance(message, dict) or not isinstance(message.get("v"), int):

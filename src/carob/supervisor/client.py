@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket
+from _socket import AF_UNIX, SO_PEERCRED, SOCK_CLOEXEC, SOCK_SEQPACKET, SOL_SOCKET, socket
 from time import monotonic, sleep
 
 from carob.errors import Conflict, Unavailable
+from carob.linux.process import state_letter
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PAUSE_S = 0.002
+_ANSWER_S = 10.0
+_SLOW_S = 60.0
 
 
 class Connection:
@@ -62,20 +65,31 @@ class Connection:
         except OSError as error:
             raise Unavailable(f"pod {self._uuid} does not answer: {error.strerror or error}") from error
 
-    def receive(self) -> tuple[dict[str, Any], list[int]]:
+    def receive(self, *, patience_s: float = 0.0) -> tuple[dict[str, Any], list[int]]:
         """The next answer and its descriptors.
 
-        Raises ``Conflict`` with init's reason for a refusal, ``Unavailable`` where init ended or is silent.
+        An init that lives is given ``patience_s`` when its time is up: it may wait for its disk. Raises
+        ``Conflict`` with init's reason for a refusal, ``Unavailable`` where init ended or is silent.
         """
-        try:
-            answer, descriptors = channels.receive(self._socket)
-        except (OSError, ValueError) as error:
-            raise Unavailable(f"pod {self._uuid} does not answer: {error}") from error
+        given_up_at = monotonic() + patience_s
+        while True:
+            try:
+                answer, descriptors = channels.receive(self._socket)
+                break
+            except (OSError, ValueError) as error:
+                if isinstance(error, TimeoutError) and monotonic() < given_up_at and self._is_alive():
+                    continue
+                raise Unavailable(f"pod {self._uuid} does not answer: {error}") from error
         if answer is None:
             raise Unavailable(f"pod {self._uuid} ended meanwhile")
         if answer.get("event") == "refused":
             raise Conflict(f"pod {self._uuid} refuses: {answer.get('message')}")
         return answer, descriptors
+
+    def _is_alive(self) -> bool:
+        """Whether init may still answer: it has not ended, and nobody has stopped it (SIGSTOP)."""
+        peer = self._socket.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
+        return state_letter(int.from_bytes(peer[:4], "little")) not in ("", "T", "Z", "X")
 
 
 def _connect(client: socket, path: str, timeout_s: float | None) -> None:
@@ -92,18 +106,14 @@ def _connect(client: socket, path: str, timeout_s: float | None) -> None:
             return
 
 
-def ask(
-    pod_fd: int,
-    uuid: str,
-    request: dict[str, Any],
-    descriptors: tuple[int, ...] = (),
-    *,
-    timeout_s: float | None = 10.0,
-) -> dict[str, Any]:
-    """One request and its answer."""
-    with Connection(pod_fd, uuid, timeout_s) as connection:
+def ask(pod_fd: int, uuid: str, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> dict[str, Any]:
+    """One request and its answer.
+
+    An init that ended or was stopped is given up after ten seconds, one that is merely slow after a minute.
+    """
+    with Connection(pod_fd, uuid, _ANSWER_S) as connection:
         connection.send(request, descriptors)
-        answer, received = connection.receive()
+        answer, received = connection.receive(patience_s=_SLOW_S)
         channels.close_all(received)
         return answer
 
@@ -124,3 +134,21 @@ def tie(pod_fd: int, uuid: str) -> None:
         ask(pod_fd, uuid, {"op": "tie"}, (pidfd,))
     finally:
         os.close(pidfd)
+
+
+def follow(pod_fd: int, uuid: str) -> int:
+    """A pipe that becomes readable when there may be more in the pod's logs, from the first moment on.
+
+    Nothing is waited for. The pipe's end comes with init's, and where init takes no more followers. The
+    reading end is the caller's, and does not block. Raises ``Unavailable`` where no init listens.
+    """
+    with Connection(pod_fd, uuid, 0.0) as connection:
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            connection.send({"op": "follow"}, (writing,))
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+    return reading

@@ -14,12 +14,15 @@ from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, set_wake
 from _socket import socket
 
 from carob.linux import cgroup, namespaces
+from carob.linux.files import read_file
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import early_words, identity, policy, root
-from carob.supervisor.apps import App, read_file
+from carob.supervisor import early_words, identity, inheritance, policy, root
+from carob.supervisor.apps import App
 from carob.supervisor.control import Control
+from carob.supervisor.followers import Followers
 from carob.supervisor.journal import note, note_failure
+from carob.supervisor.recording import Recorder
 from carob.supervisor.runtime_program import Runtime
 
 TYPE_CHECKING = False
@@ -36,6 +39,7 @@ def main(channel_fd: int, link: socket, network: str, runtime: str) -> NoReturn:
     channel = socket(fileno=channel_fd)
     status = 1
     try:
+        inheritance.leave()
         init = Init(channel, link, network, runtime)
         message, descriptors = channels.receive(link)
         if message is not None:
@@ -71,10 +75,10 @@ class Init:
         self.unclaimed: dict[int, int] = {}
         self.handlers: dict[int, Callable[[], None]] = {}
         self.poll = select.poll()
-        self.ties: list[int] = []
         self.stopping = ""
         self.reason = ""
         self.kill_at: float | None = None
+        self.followers = Followers(self)
         self.control = Control(self)
         namespaces.set_process_name("carob-init")
         if network != "host":
@@ -89,11 +93,12 @@ class Init:
         """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root."""
         self.pod = pod
         early_words.follow(pod)
-        self.plan = plans.read(read_file(f"{path}/{plans.PLAN}").encode())
+        self.plan = plans.read(read_file(plans.PLAN, dir_fd=pod))
         group = self.plan["cgroup"]
         namespaces.set_hostname(self.plan["hostname"])
         for spec in self.plan["apps"]:
             self.apps[spec["name"]] = App(spec, group, pod)
+        self.recorder = Recorder(pod, self.plan["status_dir"])
         self.root.enter(path, self.plan)
         self.control.listen()
         self._catch_signals()
@@ -130,7 +135,8 @@ class Init:
                 # One handler may close what another's event was for, and its number be in use again.
                 if handler is not None and self.handlers.get(descriptor) is handler:
                     handler()
-            self._kill_when_due()
+            self.recorder.step()
+            self._act_when_due()
         self._finish()
 
     def _is_over(self) -> bool:
@@ -142,6 +148,7 @@ class Init:
         def handle() -> None:
             if descriptor in app.outputs and not app.drain(descriptor):
                 self.forget(descriptor)
+            self.followers.wake()
 
         return handle
 
@@ -169,11 +176,11 @@ class Init:
             if pid == app.pid:
                 self._app_ended(app, status)
                 return
-        if not self.control.ended(pid, status):
+        if not self.control.executions.ended(pid, status):
             self.unclaimed[pid] = status
 
     def _runtime_busy(self) -> bool:
-        return self.control.busy() or any(app.runtime_pid for app in self.apps.values())
+        return self.control.executions.busy() or any(app.runtime_pid for app in self.apps.values())
 
     def claim_early_end(self, pid: int) -> int | None:
         """The status of a process that was reaped before the runtime had told its pid."""
@@ -185,7 +192,7 @@ class Init:
             code, message = app.failure
             app.discard_outputs()
             note(f"app {app.name}: {message}")
-            self._record(app)
+            self.recorder.add(app)
             self._tell({"event": "failed", "app": app.name, "code": code, "message": message})
             self.stop("failed to start", f"app {app.name} could not be started: {message}")
             return
@@ -223,16 +230,10 @@ class Init:
         for descriptor in list(app.outputs):
             self.forget(descriptor)
         app.drain_all()
-        self._record(app)
-        if policy.after_end([one.end for one in self.apps.values() if one.failure is None]) == policy.STOP:
+        self.followers.wake()
+        self.recorder.add(app)
+        if policy.must_stop(one.end for one in self.apps.values() if one.failure is None):
             self.stop("app failed", f"app {app.name} failed")
-
-    def _record(self, app: App) -> None:
-        """Writes an app's end; where that fails (a full disk) it is tried again at the pod's end."""
-        try:
-            app.record(self.pod, self.plan["status_dir"])
-        except OSError as error:
-            note_failure(f"writing the end of app {app.name}", error)
 
     # -- stopping
 
@@ -252,20 +253,13 @@ class Init:
 
         def caller_died() -> None:
             try:
+                self.recorder.finish(())
                 self._remember_end("killed", "the caller that the pod was tied to is gone")
                 self.link.send(b"remove")
             finally:
                 os._exit(0)
 
         self.watch(pidfd, caller_died)
-        self.ties.append(pidfd)
-
-    def untie(self) -> None:
-        """Lets the pod outlive its callers again."""
-        while self.ties:
-            pidfd = self.ties.pop()
-            self.forget(pidfd)
-            os.close(pidfd)
 
     def stop(self, outcome: str, reason: str, *, grace_s: float | None = None) -> None:
         """Asks all apps to end, and sees to it after the grace."""
@@ -287,13 +281,18 @@ class Init:
         app.signal(number)
 
     def _poll_ms(self) -> int | None:
-        if self.kill_at is None:
+        if self.recorder.busy:
+            return 0
+        due = [at for at in (self.kill_at, self.control.listen_at) if at is not None]
+        if not due:
             return None
-        left_s = min(self.kill_at - time.monotonic(), _LONGEST_SLEEP_S)  # poll(2) takes 24 days at most
+        left_s = min(min(due) - time.monotonic(), _LONGEST_SLEEP_S)  # poll(2) takes 24 days at most
         return max(0, int(left_s * 1000) + 1)
 
-    def _kill_when_due(self) -> None:
-        if self.kill_at is not None and time.monotonic() >= self.kill_at:
+    def _act_when_due(self) -> None:
+        now = time.monotonic()
+        self.control.listen_when_due(now)
+        if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             for app in self.apps.values():
                 app.signal(SIGKILL)
@@ -303,7 +302,7 @@ class Init:
     def _finish(self) -> None:
         for app in self.apps.values():
             app.drain_all()
-            self._record(app)
+        self.recorder.finish(self.apps.values())
         failed = [app.name for app in self.apps.values() if app.end is not None and policy.failed(app.end)]
         if not self.stopping and failed:
             self.stopping, self.reason = "app failed", f"app {failed[0]} failed"
@@ -311,8 +310,7 @@ class Init:
         self.control.finish()
 
     def _remember_end(self, outcome: str, reason: str) -> None:
-        text = identity.end_document(outcome, reason)
         try:
-            identity.replace(self.pod, plans.END, text, durable=False)
+            identity.write_end(self.pod, outcome, reason)
         except OSError as error:
             note_failure("writing the pod's end", error)

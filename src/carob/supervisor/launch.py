@@ -84,7 +84,7 @@ class Monitor:
         self._channel.settimeout(timeout_s)
         try:
             message, _ = channels.receive(self._channel)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):  # the latter where the timeout is rounded to nothing
             raise TimedOut(f"pod {uuid} was not ready after {timeout_s} s") from None
         except ConnectionResetError:
             message = None

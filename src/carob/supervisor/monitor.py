@@ -15,10 +15,10 @@ from _socket import socket
 from fcntl import LOCK_EX, LOCK_NB, flock
 
 from carob.linux import cgroup
-from carob.linux.files import fsync_directory, move_noreplace, read_file
+from carob.linux.files import fsync_directory, move_noreplace, read_file, replace_file
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import early_words, identity, removal
+from carob.supervisor import early_words, identity, inheritance, removal
 from carob.supervisor.journal import note, note_failure
 
 TYPE_CHECKING = False
@@ -54,6 +54,7 @@ def main(channel_fd: int, caller: int, init: Init) -> None:
     channel = socket(fileno=channel_fd)
     status = 1
     try:
+        inheritance.leave()
         cgroup.leave_to_root(os.getpid(), init.pid)
         message, callers = _first_message(channel, caller, init.pidfd)
         if message is not None and message.get("op") == "go":
@@ -113,10 +114,10 @@ def _keep(channel: socket, init: Init, message: dict[str, Any], callers: list[in
     wakeup = _catch_signals()
     pod = _take(message["source"], target)
     early_words.hand_over(pod)
-    _write(pod, "ppid", str(os.getpid()))
+    replace_file("ppid", b"%d" % os.getpid(), dir_fd=pod)
     group = plans.read(read_file(plans.PLAN, dir_fd=pod))["cgroup"]
     cgroup.create(group)
-    _write(pod, "pid", str(init.pid))
+    replace_file("pid", b"%d" % init.pid, dir_fd=pod)
     identity.write(pod, init=init.pid, monitor=os.getpid())
     try:
         channels.send(init.link, {"op": "go", "path": target}, (pod, *callers))
@@ -163,14 +164,6 @@ def _take(source: str, target: str) -> int:
         else:
             return pod
     raise LostRace
-
-
-def _write(pod: int, name: str, text: str) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640, dir_fd=pod)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
 
 
 def _catch_signals() -> int:

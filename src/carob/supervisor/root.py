@@ -7,6 +7,7 @@ shows any of it, and the rest of the host's tree is let go of at the end.
 from __future__ import annotations
 
 import os
+from stat import S_ISDIR
 
 from carob.linux import cgroup, mount
 from carob.protocol import plan as plans
@@ -103,13 +104,20 @@ def _cgroups(hierarchies: list[str]) -> list[tuple[str, int, bool]]:
 
 
 def _volumes(plan: dict[str, Any]) -> list[tuple[str, int, bool]]:
+    """The volumes as their paths lead to them now, through symbolic links too, as in rkt."""
     parts = []
     for app in plan["apps"]:
         for volume in app["volumes"]:
             source = volume["source"]
-            descriptor = mount.clone_tree(source, recursive=volume["recursive"])
+            try:
+                descriptor = mount.clone_tree(source, recursive=volume["recursive"])
+            except OSError as error:
+                error.strerror = f"{error.strerror}: the volume of app {app['name']}"
+                raise
             mount.set_attributes(descriptor, 0, propagation=mount.MS_PRIVATE, recursive=True)
-            parts.append((volume["target"][1:], descriptor, os.path.isdir(source)))
+            # Asked of what was found: another look at the path may find something else.
+            is_directory = S_ISDIR(os.fstat(descriptor).st_mode)
+            parts.append((volume["target"][1:], descriptor, is_directory))
     return parts
 
 

@@ -77,6 +77,51 @@ def test_the_order_of_a_durable_write(
     assert done == ["fsync file", "rename", "fsync directory"]
 
 
+def test_a_durable_write_stops_before_each_wait_for_the_disk(
+    tmp_path: Path, directory_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "below").mkdir()
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    steps = files.write_durably_in_steps("below/f", b"new", dir_fd=directory_fd)
+    next(steps)
+    assert synced == []
+    assert not (tmp_path / "below/f").exists()
+    next(steps)
+    assert len(synced) == 1
+    assert (tmp_path / "below/f").read_bytes() == b"new"
+    assert list(steps) == []
+    assert synced[1:] == [str(tmp_path / "below")]
+
+
+def test_a_durable_write_that_is_given_up_leaves_nothing(tmp_path: Path, directory_fd: int) -> None:
+    steps = files.write_durably_in_steps("f", b"new", dir_fd=directory_fd)
+    next(steps)
+    assert len(os.listdir(tmp_path)) == 1
+    steps.close()  # type: ignore[attr-defined]
+    assert os.listdir(tmp_path) == []
+
+
+def test_replacing_is_whole_and_asks_nothing_of_the_disk(
+    tmp_path: Path, directory_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("a sync"))
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/f").symlink_to(tmp_path / "elsewhere")
+    files.replace_file("below/f", b"new", dir_fd=directory_fd, mode=0o604)
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "below/f").read_bytes() == b"new"
+    assert (tmp_path / "below/f").stat().st_mode & 0o7777 == 0o604
+    assert os.listdir(tmp_path / "below") == ["f"]
+    with pytest.raises(FileNotFoundError):
+        files.replace_file("nowhere/f", b"new", dir_fd=directory_fd)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/f").mkdir()
+    with pytest.raises(IsADirectoryError):
+        files.replace_file("full/f", b"new", dir_fd=directory_fd)
+    assert os.listdir(tmp_path / "full") == ["f"]
+
+
 def test_directories_are_made_with_what_is_missing_above(tmp_path: Path) -> None:
     files.make_directory_durably(str(tmp_path / "a/b/c"), 0o750)
     files.make_directory_durably(str(tmp_path / "a/b/c"), 0o700)

@@ -25,20 +25,16 @@ def test_everything_but_zero_is_a_failure(end: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("ends", list(itertools.product([ALIVE, WELL, BADLY[0]], repeat=3)))
-def test_a_pod_finishes_with_its_last_app_and_stops_with_the_first_failure(ends: tuple[object, ...]) -> None:
-    decision = policy.after_end(list(ends))  # type: ignore[arg-type]
-    if ALIVE not in ends:
-        assert decision == policy.FINISH
-    elif BADLY[0] in ends:
-        assert decision == policy.STOP
-    else:
-        assert decision == policy.CONTINUE
+def test_the_first_failure_ends_a_pod_in_which_others_live(
+    ends: tuple[dict[str, object] | None, ...],
+) -> None:
+    assert policy.must_stop(iter(ends)) == (BADLY[0] in ends and ALIVE in ends)
 
 
 def test_a_signal_is_lost_where_it_is_neither_caught_nor_blocked() -> None:
     term = 1 << 14
-    status = "Name:\tx\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n"
-    assert policy.signal_would_be_lost(status.format(0, 0, 0), 15)
-    assert policy.signal_would_be_lost(status.format(1, 1, 1), 15)
+    text = "Name:\tx\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n"
+    assert policy.signal_would_be_lost(text.format(0, 0, 0).encode(), 15)
+    assert policy.signal_would_be_lost(text.format(1, 1, 1).encode(), 15)
     for caught in ((0, 0, term), (term, 0, 0), (0, term, 0)):
-        assert not policy.signal_would_be_lost(status.format(*caught), 15)
+        assert not policy.signal_would_be_lost(text.format(*caught).encode(), 15)
