@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from carob.engine.execution import Execution as Execution
     from carob.engine.handle import PodEnd as PodEnd
     from carob.engine.handle import PodHandle as PodHandle
+    from carob.engine.options import PodOptions as PodOptions
     from carob.engine.request import App as App
     from carob.engine.request import Mount as Mount
     from carob.engine.status import AppStatus as AppStatus
@@ -44,6 +45,7 @@ __all__ = [
     "OutOfMemory",
     "PodEnd",
     "PodHandle",
+    "PodOptions",
     "PodStatus",
     "Signaled",
     "State",
@@ -64,6 +66,7 @@ _MODULES = {
     "OutOfMemory": "engine.ends",
     "PodEnd": "engine.handle",
     "PodHandle": "engine.handle",
+    "PodOptions": "engine.options",
     "PodStatus": "engine.status",
     "Signaled": "engine.ends",
     "State": "pod.state",

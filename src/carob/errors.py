@@ -1,7 +1,7 @@
 """The errors of carob: one small tree, sorted by what the caller can do about them.
 
-Every error says in one line what happened to what, and may carry a hint that says what to do.
-A failed system call is kept as ``__cause__``. All of them pickle.
+Every error says in one line what happened to what, may carry a hint that says what to do, and the uuid of
+the pod that it is about. A failed system call is kept as ``__cause__``. All of them pickle.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 class CarobError(Exception):
     """The root of every error that carob raises on purpose.
 
-    ``message`` is one line: what happened, to what. ``hint`` is one line on what to do, or ``""``.
+    ``message`` is one line: what happened, to what. ``hint`` is one line on what to do, or ``""``. ``uuid``
+    is that of the pod that it is about, or ``""``; after a start that failed it leads to what is left.
     """
 
     kind = "error"
+    uuid = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

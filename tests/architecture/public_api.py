@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
+from typing import is_typeddict
 
 SNAPSHOT = Path(__file__).with_name("public_api.txt")
 _STARS = {"VAR_POSITIONAL": "*", "VAR_KEYWORD": "**"}
@@ -83,7 +84,7 @@ def _describe_class(path: str, cls: type) -> Iterator[str]:
 
 
 def _describe_member(path: str, value: object, cls: type) -> Iterator[str]:
-    if isinstance(value, cls):  # an enum's member, already told with its value
+    if not is_typeddict(cls) and isinstance(value, cls):  # an enum's member, already told with its value
         return
     if isinstance(value, staticmethod | classmethod):
         kind = type(value).__name__

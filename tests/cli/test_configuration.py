@@ -23,6 +23,7 @@ def test_later_places_win_key_by_key(tmp_path: Path) -> None:
         "dir": "",
         "runtime": "runc",
         "network": "none",
+        "pull": "missing",
         "overlay": True,
         "grace_s": 4.5,
         "supervisor.python": "",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PATIENCE_S, Command
+from tests.cli.conftest import PATIENCE_S, Command, eventually
 
 pytestmark = pytest.mark.root
 FOREVER = "while :; do sleep 0.05; done"
@@ -134,10 +134,11 @@ def test_enter_takes_input_and_gives_output_at_the_same_time(carob: Command) -> 
 
 def test_enter_with_a_terminal(carob: Command) -> None:
     uuid = carob.detached("busybox", "--", "sleep", "60")
-    # The size comes a moment after the process has begun.
-    become = 'until [ "$(stty size 2>&1)" = "{0}" ]; do sleep 0.05; done; stty size'
-    sizes = f"{become.format('33 101')}; read word; {become.format('20 80')}"
-    script = f"trap 'exit 6' INT; tty >/dev/null || exit 1; {sizes}; {FOREVER}"
+    # A change comes a moment after its signal.
+    change = 'until [ "$(stty size)" = "20 80" ]; do sleep 0.05; done; stty size'
+    script = (
+        f"trap 'exit 6' INT; tty >/dev/null || exit 1; sleep 0.3; stty size; read word; {change}; {FOREVER}"
+    )
     ours, theirs = pty.openpty()
     try:
         _resize(ours, 33, 101)
@@ -162,6 +163,90 @@ def test_enter_with_a_terminal(carob: Command) -> None:
         os.close(theirs)
 
 
+def _process_of(carob: Command, uuid: str, word: str) -> str:
+    """The number, in the app, of the one process whose command line has this word; ``""`` for none."""
+    others = "for p in /proc/[0-9]*; do [ $p = /proc/$$ ] ||"
+    script = f"{others} ! grep -q {word} $p/cmdline || echo ${{p#/proc/}}; done"
+    return carob("enter", uuid, "sh", "-c", script).stdout.strip()
+
+
+def test_who_has_a_terminal_hears_of_its_end_however_that_comes(carob: Command) -> None:
+    uuid = carob.detached("busybox", "--", "sleep", "60")
+    ours, theirs = pty.openpty()
+    try:
+        script = f"trap 'echo heard >/tmp/hup; exit' HUP; echo up; {FOREVER}"
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        with carob.start("enter", uuid, "sh", "-c", script, **streams, start_new_session=True) as process:
+            assert "up" in _read_until(ours, "up")
+            process.kill()
+            process.wait()
+        eventually(lambda: carob("enter", uuid, "cat", "/tmp/hup").stdout == "heard\n")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "status"),
+    [([signal.SIGTERM], 143), ([signal.SIGHUP], 129), ([signal.SIGINT], 130)],
+)
+def test_signals_reach_a_command_without_a_terminal(
+    carob: Command, numbers: list[signal.Signals], status: int
+) -> None:
+    uuid = carob.detached("busybox", "--", "sleep", "60")
+    with carob.start("enter", uuid, "sh", "-c", "echo up; exec sleep 4711") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        for number in numbers:
+            process.send_signal(number)
+        process.communicate()
+    assert process.returncode == status
+    assert _process_of(carob, uuid, "4711") == ""
+
+
+def test_a_second_interrupt_kills_a_command_that_does_not_listen(carob: Command) -> None:
+    uuid = carob.detached("busybox", "--", "sleep", "60")
+    script = f"trap 'echo no' INT; echo up; {FOREVER}"
+    with carob.start("enter", uuid, "sh", "-c", script) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == b"no\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+    assert process.returncode == 137
+
+
+def test_a_command_without_a_terminal_outlives_a_killed_caller(carob: Command) -> None:
+    """As it does with docker exec and podman exec: nobody is there to tell it."""
+    uuid = carob.detached("busybox", "--", "sleep", "60")
+    with carob.start("enter", uuid, "sh", "-c", "echo up; exec sleep 4711") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.kill()
+        process.communicate()
+    assert _process_of(carob, uuid, "4711") != ""
+
+
+def test_status_tells_when_a_running_app_was_started(carob: Command) -> None:
+    before_ns = time.time_ns()
+    uuid = carob.detached("busybox", "--", "sleep", "60")
+    (app,) = carob.json("status", uuid)["apps"]
+    assert app["state"] == "running"
+    assert before_ns < app["started_ns"] < time.time_ns()
+    carob.ok("stop", "--force", uuid)
+    (ended,) = carob.json("status", uuid)["apps"]
+    assert ended["started_ns"] == app["started_ns"]
+
+
+def test_many_may_remove_one_pod_at_once(carob: Command) -> None:
+    for _ in range(3):
+        uuid = carob.detached("busybox", "--", "sleep", "60")
+        racers = [carob.start("rm", "--force", uuid) for _ in range(6)]
+        results = [(*process.communicate(), process.wait()) for process in racers]
+        assert set(results) == {(f"{uuid}\n".encode(), b"", 0)}
+
+
 def _resize(terminal: int, rows: int, columns: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
@@ -182,6 +267,9 @@ def test_images(carob: Command, rootfs: Path, tmp_path: Path) -> None:
     assert carob.ok("image", "list", "--no-legend").split()[0] == "busybox:latest"
     assert "needs a name" in carob("image", "import", str(rootfs)).stderr
     carob.ok("prepare", "busybox", "--", "true")
+    short = carob("image", "rm", image["image_id"][: len("sha256:") + 3])
+    assert (short.returncode, "too short for an image id" in short.stderr) == (125, True)
+    assert len(carob.json("image", "list")) == 1
     carob.ok("image", "rm", "other:1")
     refused = carob("image", "rm", "busybox")
     assert refused.returncode == 125

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -122,6 +123,73 @@ def test_a_reader_that_goes_away_ends_the_pod_quietly(carob: Command) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+    assert carob.json("list") == []
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_full_device_ends_the_pod_and_is_told(carob: Command, stream: str) -> None:
+    script = f"echo out; echo err >&2; {FOREVER}"
+    with (
+        open("/dev/full", "wb") as full,
+        carob.start("run", "--grace=0", "busybox", "--", "sh", "-c", script, **{stream: full}) as process,
+    ):
+        _, err = process.communicate()
+    assert process.returncode == 125
+    if stream == "stdout":
+        words = b"carob: the pod is stopped: standard output cannot be written: No space left on device\n"
+        assert err.replace(b"err\n", b"") == words
+    (pod,) = carob.json("list")
+    assert (pod["state"], carob.json("status", pod["uuid"])["outcome"]) == ("exited", "stopped")
+
+
+@pytest.mark.parametrize(
+    ("words", "does", "state"),
+    [(["run", "--detach"], "runs", "running"), (["prepare"], "is prepared", "prepared")],
+)
+def test_a_uuid_that_cannot_be_printed_is_in_the_error(
+    carob: Command, words: list[str], does: str, state: str
+) -> None:
+    command = (*words, "busybox", "--", "sleep", "60")
+    with open("/dev/full", "wb") as full, carob.start(*command, stdout=full) as process:
+        _, err = process.communicate()
+    (pod,) = carob.json("list")
+    assert (process.returncode, pod["state"]) == (125, state)
+    told = f"carob: pod {pod['uuid']} {does}, but its uuid could not be printed: standard output cannot be"
+    assert err.decode().startswith(told)
+    carob.ok("rm", "--force", pod["uuid"])
+    reading, writing = os.pipe()
+    os.close(reading)
+    with carob.start(*command, stdout=writing) as process:
+        os.close(writing)
+        _, err = process.communicate()
+    (pod,) = carob.json("list")
+    assert process.returncode == 141
+    assert err.decode() == f"carob: pod {pod['uuid']} {does}, but nobody reads its uuid\n"
+
+
+def test_every_pod_is_stopped_even_where_nothing_can_be_printed(carob: Command) -> None:
+    uuids = [carob.detached("busybox", "--", "sleep", "60") for _ in range(2)]
+    with open("/dev/full", "wb") as full, carob.start("rm", "--force", *uuids, stdout=full) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err.count(b"\n"), carob.json("list")) == (125, 1, [])
+
+
+def test_a_pod_that_could_not_be_started_is_kept_and_the_user_told(carob: Command) -> None:
+    result = carob("run", "busybox", "--", "nosuch")
+    (pod,) = carob.json("list")
+    assert result.returncode == 127
+    assert result.stderr.endswith(f"(its pod is kept: carob status {pod['uuid']})\n")
+    assert carob.json("status", pod["uuid"])["outcome"] == "failed to start"
+
+
+def test_a_volume_that_is_not_there_is_told_before_anything_is_made(carob: Command, tmp_path: Path) -> None:
+    for verb in ("run", "prepare"):
+        result = carob(verb, f"--volume={tmp_path}/nosuch:/data", "busybox", "--name=web", "--", "true")
+        assert result.returncode == 125
+        expected = (
+            f"carob: app web: the volume {tmp_path}/nosuch for /data is not there: No such file or directory"
+        )
+        assert result.stderr.startswith(expected)
     assert carob.json("list") == []
 
 

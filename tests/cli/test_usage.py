@@ -18,7 +18,7 @@ from tests.cli.conftest import Command
 WRONG = {
     "unknown verb": (["lst"], "unknown verb 'lst' (did you mean list?)"),
     "docker's verb": (["ps"], "unknown verb 'ps' (carob's word for that is: carob list)"),
-    "half a verb": (["image"], "carob image needs a second word (one of: image import,"),
+    "half a verb": (["image"], "carob image needs a second word (one of: image list,"),
     "unknown option": (["run", "--detatch", "x"], "unknown option --detatch (did you mean --detach?)"),
     "value missing": (["run", "--name"], "--name needs a value: --name NAME"),
     "value too much": (["list", "--full=yes"], "--full takes no value"),
@@ -36,6 +36,16 @@ WRONG = {
     "unset variable": (["run", "-e", "NOT_SET", "x"], "--env: NOT_SET is not set here"),
     "no pod": (["status", "x"], "no pod's identifier begins with 'x' (carob list shows the pods)"),
     "no pods": (["rm"], "no pod was named"),
+    "odd digits": (["run", "--grace=٣", "x"], "--grace: '٣' is no duration"),
+    "no host name": (["run", "--hostname=a_b", "x"], "'a_b' is no host name"),
+    "empty value": (["run", "--user=", "x"], "--user is given an empty value (leave --user out, or"),
+    "empty word": (["--dir", "", "list"], "--dir is given an empty value"),
+    "app's option": (["run", "--exec=y", "x"], "--exec is for one app (put it after the app's image)"),
+    "relative volume": (["run", "-v", "d:/d", "x"], "--volume: 'd' is no absolute path (./d for one below"),
+    "no Unicode": (["run", "x", "--", "\udcff"], "an argument is not Unicode"),
+    "wrong tail first": (["logs", "--tail=x", "y"], "--tail: 'x' is no number (such as --tail=10)"),
+    "wrong wait first": (["status", "--wait=x", "y"], "--wait: 'x' is no duration"),
+    "endless manifest": (["run", "--pod-manifest=/dev/zero"], "/dev/zero: the pod manifest is longer than"),
     "no shell": (["completion", "tcsh"], "no completion for 'tcsh'"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from carob import App, Completed, Exited, Signaled, State, aio
 from carob import Engine as BlockingEngine
-from carob.errors import CommandFailed, Conflict, InvalidInput, NotFound, TimedOut
+from carob.errors import AppStartFailed, CommandFailed, Conflict, InvalidInput, NotFound, TimedOut
 from tests.leaks import descriptors
 from tests.root import host_view
 
@@ -90,6 +90,31 @@ async def test_prepared_pod_runs_later(engine: aio.Engine) -> None:
     with pytest.raises(Conflict):
         await pod.run()
     assert (await engine.gc(grace_s=0)).deleted == [pod.uuid]
+
+
+@on_loop
+async def test_errors_are_those_of_the_blocking_engine(engine: aio.Engine) -> None:
+    with pytest.raises(InvalidInput, match="apps are made with App, not 'busybox'"):
+        await engine.run("busybox")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="unknown network 'bridge'"):
+        await engine.prepare(App("busybox"), network="bridge")  # type: ignore[arg-type]
+    with pytest.raises(AppStartFailed) as failed:
+        await engine.run(App("busybox", ["no-such-program"]), name="kept")
+    pod = await engine.get(failed.value.uuid)
+    assert (await pod.status()).name == "kept"
+    with pytest.raises(NotFound) as caught:
+        await pod.logs("nobody").text()
+    assert caught.value.uuid == pod.uuid
+    for wait in (pod.wait, pod.wait_ready):
+        with pytest.raises(InvalidInput, match="a timeout is a number of seconds or None"):
+            await wait(timeout_s="1")  # type: ignore[arg-type]
+    await pod.wait(timeout_s=SOON_S)
+    await pod.remove()
+    with pytest.raises(NotFound) as gone:
+        await pod.wait_ready()
+    assert gone.value.uuid == pod.uuid
+    with pytest.raises(InvalidInput, match="max_threads is from 1"):
+        aio.Engine(engine.data_dir, max_threads=0)
 
 
 @on_loop

@@ -18,6 +18,7 @@ from carob import (
     OutOfMemory,
     PodEnd,
     PodHandle,
+    PodOptions,
     PodStatus,
     Signaled,
     State,
@@ -36,6 +37,15 @@ def engines() -> list[Engine]:
     return [Engine(), Engine("/srv/pods"), engine]
 
 
+def options(engine: Engine, app: App) -> PodHandle:
+    """Options passed on, and an engine with a supervisor at the ready."""
+    chosen: PodOptions = {"name": "mine", "network": "none", "pull": "never"}
+    with Engine(engine.data_dir, standby=1) as quick:
+        pod = quick.run(app, **chosen)
+    quick.close()
+    return pod
+
+
 def images(engine: Engine) -> str:
     """The local store."""
     image = engine.images.import_path(Path("rootfs.tar"), name="busybox")
@@ -45,6 +55,30 @@ def images(engine: Engine) -> str:
     assert_type(engine.images.remove("busybox"), None)
     engine.images.gc()
     return image.image_id
+
+
+def transfers(engine: Engine, pod: PodHandle) -> str:
+    """Images in and out."""
+    image = engine.images.fetch(
+        "docker://example.org/app:1", name="app", pull="missing", platform="linux/arm64", insecure="none"
+    )
+    assert_type(image.image_id, str)
+    for one in engine.images.load(Path("images.tar")):
+        assert_type(one.name, str)
+    engine.images.save(["app"], "app.tar", format="docker-archive")
+    assert_type(engine.images.push("app", "docker://example.org/app:2"), str)
+    engine.images.export("app", "rootfs.tar")
+    engine.images.extract("app", Path("directory"), rootfs_only=False)
+    assert_type((engine.images.tag("app", "other:2")).name, str)
+    assert_type(engine.images.inspect("app"), dict[str, Any])
+    for step in engine.images.history("app"):
+        assert_type(step.created_by, str)
+    assert_type(engine.images.cat_manifest("app"), bytes)
+    for broken in (engine.images.verify(quarantine=False)).broken:
+        assert_type(broken.problem, str)
+    assert_type((engine.images.usage()).total_bytes, int)
+    pod.export("app.tar", app="app")
+    return (pod.commit("made:1")).image_id
 
 
 def requests() -> PodRequest:

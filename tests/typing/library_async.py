@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 from carob import App, AppEnd, Completed, PodEnd, PodStatus, State
 from carob.aio import Engine, Execution, Images, Logs, PodHandle
@@ -35,6 +35,30 @@ async def images(engine: Engine) -> str:
     await engine.images.remove("busybox")
     await engine.images.gc()
     return image.image_id
+
+
+async def transfers(engine: Engine, pod: PodHandle) -> str:
+    """Images in and out."""
+    image = await engine.images.fetch(
+        "docker://example.org/app:1", name="app", pull="missing", platform="linux/arm64", insecure="none"
+    )
+    assert_type(image.image_id, str)
+    for one in await engine.images.load(Path("images.tar")):
+        assert_type(one.name, str)
+    await engine.images.save(["app"], "app.tar", format="docker-archive")
+    assert_type(await engine.images.push("app", "docker://example.org/app:2"), str)
+    await engine.images.export("app", "rootfs.tar")
+    await engine.images.extract("app", Path("directory"), rootfs_only=False)
+    assert_type((await engine.images.tag("app", "other:2")).name, str)
+    assert_type(await engine.images.inspect("app"), dict[str, Any])
+    for step in await engine.images.history("app"):
+        assert_type(step.created_by, str)
+    assert_type(await engine.images.cat_manifest("app"), bytes)
+    for broken in (await engine.images.verify(quarantine=False)).broken:
+        assert_type(broken.problem, str)
+    assert_type((await engine.images.usage()).total_bytes, int)
+    await pod.export("app.tar", app="app")
+    return (await pod.commit("made:1")).image_id
 
 
 async def prepares(engine: Engine, request: PodRequest) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from carob.aio.handle import PodHandle
 from carob.aio.images import Images
 from carob.aio.steps import Steps
+from carob.engine import inputs
 from carob.engine.engine import Engine as BlockingEngine
 from carob.engine.request import App, PodRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
+    from typing import Unpack
 
     from carob.engine.collect import Collection
     from carob.engine.handle import PodHandle as BlockingHandle
+    from carob.engine.images import Callback
     from carob.engine.observe import PodSummary
-    from carob.engine.request import Network
+    from carob.engine.options import PodOptions
     from carob.engine.status import PodStatus
     from carob.pod import BrokenPod
 
@@ -39,7 +42,7 @@ class Engine:
         max_threads: int = 16,
     ) -> None:
         self._blocking = BlockingEngine(data_dir, python=python, launcher=launcher, standby=standby)
-        self._steps = Steps(max_threads)
+        self._steps = Steps(inputs.whole(max_threads, "max_threads", 1, 10_000))
         self.data_dir = self._blocking.data_dir
         self.images = Images(self._blocking.images, self._steps)
 
@@ -62,69 +65,41 @@ class Engine:
     async def run(
         self,
         *apps: App,
-        name: str = "",
-        network: Network = "none",
-        hostname: str | None = None,
-        grace_s: float = 10.0,
-        runtime: str = "",
-        overlay: bool = True,
-        annotations: Mapping[str, str] | None = None,
         tied: bool = False,
         timeout_s: float | None = None,
+        **options: Unpack[PodOptions],
     ) -> PodHandle:
         """Makes a pod of these apps and runs it; see ``carob.Engine.run``.
 
         Cancelled, it ends when the pod has been removed. A cancelled ``run`` waits until the pod is up, so
         give a ``timeout_s`` where that could be long.
         """
-        request = PodRequest(
-            apps,
-            name=name,
-            network=network,
-            hostname=hostname,
-            grace_s=grace_s,
-            runtime=runtime,
-            overlay=overlay,
-            annotations=annotations,
-        )
-        return await self.run_request(request, tied=tied, timeout_s=timeout_s)
+        return await self.run_request(PodRequest(apps, **options), tied=tied, timeout_s=timeout_s)
 
     async def run_request(
-        self, request: PodRequest, *, tied: bool = False, timeout_s: float | None = None
+        self,
+        request: PodRequest,
+        *,
+        tied: bool = False,
+        timeout_s: float | None = None,
+        fetching: Callback | None = None,
     ) -> PodHandle:
-        """``run`` for a request made before."""
+        """``run`` for a request made before; ``fetching`` is called from other threads."""
         handle = await self._steps.run_or_undo(
-            lambda: self._blocking.run_request(request, tied=tied, timeout_s=timeout_s), _remove
+            lambda: self._blocking.run_request(request, tied=tied, timeout_s=timeout_s, fetching=fetching),
+            _remove,
         )
         return PodHandle(handle, self.data_dir, self._steps)
 
-    async def prepare(
-        self,
-        *apps: App,
-        name: str = "",
-        network: Network = "none",
-        hostname: str | None = None,
-        grace_s: float = 10.0,
-        runtime: str = "",
-        overlay: bool = True,
-        annotations: Mapping[str, str] | None = None,
-    ) -> PodHandle:
+    async def prepare(self, *apps: App, **options: Unpack[PodOptions]) -> PodHandle:
         """Makes a pod of these apps, to be run later with ``PodHandle.run``. Cancelled, it leaves none."""
-        request = PodRequest(
-            apps,
-            name=name,
-            network=network,
-            hostname=hostname,
-            grace_s=grace_s,
-            runtime=runtime,
-            overlay=overlay,
-            annotations=annotations,
-        )
-        return await self.prepare_request(request)
+        return await self.prepare_request(PodRequest(apps, **options))
 
-    async def prepare_request(self, request: PodRequest) -> PodHandle:
-        """``prepare`` for a request made before."""
-        handle = await self._steps.run_or_undo(lambda: self._blocking.prepare_request(request), _remove)
+    async def prepare_request(self, request: PodRequest, *, fetching: Callback | None = None) -> PodHandle:
+        """``prepare`` for a request made before; ``fetching`` as for ``run_request``."""
+        handle = await self._steps.run_or_undo(
+            lambda: self._blocking.prepare_request(request, fetching=fetching), _remove
+        )
         return PodHandle(handle, self.data_dir, self._steps)
 
     def handle(self, uuid: str) -> PodHandle:

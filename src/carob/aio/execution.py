@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from carob.aio.waits import writable
+from carob.engine import inputs
 from carob.errors import CarobError, InvalidInput, TimedOut
 
 TYPE_CHECKING = False
@@ -98,6 +99,7 @@ class Execution:
 
         What processes that it left behind write later is not waited for. Raises ``TimedOut``.
         """
+        data, timeout_s = inputs.payload(data, "data"), inputs.timeout(timeout_s)
         readers = [asyncio.ensure_future(self.stdout.read())]
         if self.stderr is not None:
             readers.append(asyncio.ensure_future(self.stderr.read()))

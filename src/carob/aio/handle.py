@@ -5,20 +5,22 @@ from __future__ import annotations
 from carob.aio import logs as outputs
 from carob.aio import waits
 from carob.aio.execution import Execution
-from carob.engine import stop
-from carob.engine.execution import Completed
+from carob.engine import execution, inputs, stop
+from carob.engine.failures import Attempt
 from carob.errors import TimedOut
 from carob.pod import open_pod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import TracebackType
-    from typing import Any
 
     from carob.aio.steps import Steps
+    from carob.engine.execution import Completed
     from carob.engine.handle import PodEnd
     from carob.engine.handle import PodHandle as BlockingHandle
+    from carob.engine.images import ResolvedImage
     from carob.engine.output import LogEntry
     from carob.engine.status import PodStatus
 
@@ -70,6 +72,14 @@ class PodHandle:
         """Waits until all apps have been started; see ``carob.PodHandle.wait_ready``."""
         await waits.ready(self._data_dir, self.uuid, timeout_s=timeout_s)
 
+    async def export(self, target: str | os.PathLike[str] | int, *, app: str = "") -> None:
+        """Writes what an app sees as a tar; see ``carob.PodHandle.export``."""
+        await self._steps.run(self._blocking.export, target, app=app)
+
+    async def commit(self, name: str, *, app: str = "") -> ResolvedImage:
+        """Makes an image of what an app sees; see ``carob.PodHandle.commit``."""
+        return await self._steps.run(self._blocking.commit, name, app=app)
+
     async def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
         """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over.
 
@@ -84,7 +94,10 @@ class PodHandle:
             await self.kill()
 
     def _ask_to_stop(self, grace_s: float | None, timeout_s: float | None) -> float | None:
-        with open_pod(self._data_dir, self.uuid) as pod:
+        with (
+            Attempt(f"pod {self.uuid} cannot be stopped", self.uuid),
+            open_pod(self._data_dir, self.uuid) as pod,
+        ):
             return stop.ask_to_stop(pod, grace_s=grace_s, timeout_s=timeout_s)
 
     async def kill(self) -> None:
@@ -147,13 +160,19 @@ class PodHandle:
         cwd: str | None = None,
         user: tuple[int, int] | None = None,
         tty: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> Execution:
         """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
         running = await self._steps.run_or_undo(
-            lambda: self._blocking.start(argv, app=app, env=env, cwd=cwd, user=user, tty=tty),
+            lambda: self._blocking.start(argv, app=app, env=env, cwd=cwd, user=user, tty=tty, size=size),
             lambda started: started.close(),
         )
-        return Execution(running)
+        with Attempt(f"pod {self.uuid} cannot be entered", self.uuid):
+            try:
+                return Execution(running)
+            except BaseException:
+                running.close()
+                raise
 
     async def exec(
         self,
@@ -172,18 +191,12 @@ class PodHandle:
 
         Cancelled, as after ``timeout_s``, it kills the process.
         """
-        data = input.encode() if isinstance(input, str) else input or b""
+        data, timeout_s = inputs.payload(input, "input"), inputs.timeout(timeout_s)
         async with await self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
             try:
-                out, err = await running.communicate(data, timeout_s=timeout_s)
+                captured = await running.communicate(data, timeout_s=timeout_s)
             except BaseException:
                 running.kill()
                 raise
             end = await running.wait()
-        captured: tuple[Any, Any] = (out, err)
-        if text:
-            captured = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-        completed = Completed(tuple(argv), end, *captured)
-        if check:
-            completed.check_returncode()
-        return completed
+        return execution.completed(running.args, end, captured, text=text, check=check)

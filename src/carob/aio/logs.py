@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from carob.aio.waits import readable
-from carob.engine import status
+from carob.engine import inputs, status
+from carob.engine.failures import Attempt
 from carob.engine.output import BOTH, Following
 from carob.errors import NotFound
 from carob.pod import open_pod
@@ -71,27 +72,28 @@ async def batches(
     def begin() -> tuple[Pod, Following]:
         pod = open_pod(data_dir, uuid)
         try:
-            names = [str(one["name"]) for one in status.manifest_summary(pod)[1]]
+            names = status.app_names(pod)
             for app in apps:
-                if app not in names:
+                if inputs.text(app, "an app's name") not in names:
                     raise NotFound(f"pod {uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
             return pod, Following(pod, apps or names, tail=tail, since_ns=since_ns)
         except BaseException:
             pod.close()
             raise
 
-    pod, following = await steps.run_or_undo(begin, _end)
-    try:
-        while not following.over:
-            if batch := await steps.run(following.take):
-                yield batch
-            elif not follow:
-                return
-            elif not following.over:
-                await readable(following.descriptors(), timeout_s=following.look_again_s)
-                following.heard()
-    finally:
-        _end((pod, following))
+    with Attempt(f"pod {uuid} cannot be followed", uuid):
+        pod, following = await steps.run_or_undo(begin, _end)
+        try:
+            while not following.over:
+                if batch := await steps.run(following.take):
+                    yield batch
+                elif not follow:
+                    return
+                elif not following.over:
+                    await readable(following.descriptors(), timeout_s=following.look_again_s)
+                    following.heard()
+        finally:
+            _end((pod, following))
 
 
 def _end(opened: tuple[Pod, Following]) -> None:

@@ -11,6 +11,8 @@ import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from carob.errors import OutOfResources
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     P = ParamSpec("P")
+
+
+_MORE_THREADS = "this user, or the group of the process, may have no more: ulimit -u, pids.max"
 
 
 class Steps:
@@ -53,6 +58,19 @@ class Steps:
                     await self._undo(functools.partial(undo, ended.result()))
             raise
 
+    async def run_stoppable(self, step: Callable[[], T], stop: Callable[[], object]) -> T:
+        """``run`` for a step that ``stop``, called from here, makes end soon: cancelled, it is stopped."""
+        future = self._submit(step)
+        ended = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            if not future.cancel():
+                stop()
+                await _settle(ended)
+                ended.exception()  # nobody is there to be told of it
+            raise
+
     async def carry_out(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``run`` for what has to be done: cancelled, the step is taken all the same, begun or not."""
         ended = asyncio.wrap_future(self._submit(functools.partial(function, *args, **kwargs)))
@@ -72,7 +90,10 @@ class Steps:
             if self._executor is None or self._owner_pid != os.getpid():  # a forked child has no threads
                 self._executor = ThreadPoolExecutor(self.max_threads, "carob")
                 self._owner_pid = os.getpid()
-            return self._executor.submit(contextvars.copy_context().run, step)
+            try:
+                return self._executor.submit(contextvars.copy_context().run, step)
+            except RuntimeError as error:  # the one way of threading to say so
+                raise OutOfResources(f"no thread can be started: {error}", hint=_MORE_THREADS) from error
 
     async def close(self) -> None:
         """Ends the threads once their steps have ended. A later step makes new ones."""

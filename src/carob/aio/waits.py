@@ -6,6 +6,8 @@ import asyncio
 import os
 from weakref import WeakKeyDictionary
 
+from carob.engine.failures import Attempt
+from carob.engine.inputs import timeout
 from carob.engine.keeper import keepers
 from carob.errors import NotFound, TimedOut
 from carob.pod import State, open_pod
@@ -53,10 +55,12 @@ def _wake(woken: Future[bool], result: bool) -> None:
 
 async def over(data_dir: str, uuid: str, *, timeout_s: float | None) -> None:
     """Returns when the pod has ended and nothing of it runs, or it is gone. Raises ``TimedOut``."""
-    if not await _shared(_over, data_dir, uuid, timeout_s):
-        raise TimedOut(
-            f"pod {uuid} or processes of it are still there after {timeout_s} s", hint="give it more time"
-        )
+    timeout_s = timeout(timeout_s)
+    with Attempt(f"pod {uuid} cannot be waited for", uuid):
+        if not await _shared(_over, data_dir, uuid, timeout_s):
+            raise TimedOut(
+                f"pod {uuid} or processes of it are still there after {timeout_s} s", hint="give it more time"
+            )
 
 
 async def ready(data_dir: str, uuid: str, *, timeout_s: float | None) -> None:
@@ -64,8 +68,10 @@ async def ready(data_dir: str, uuid: str, *, timeout_s: float | None) -> None:
 
     Raises ``TimedOut``, ``Conflict`` where that cannot be any more, ``NotFound``.
     """
-    if not await _shared(_ready, data_dir, uuid, timeout_s):
-        raise TimedOut(f"pod {uuid} was not ready after {timeout_s} s", hint="give it more time")
+    timeout_s = timeout(timeout_s)
+    with Attempt(f"pod {uuid} cannot be waited for", uuid):
+        if not await _shared(_ready, data_dir, uuid, timeout_s):
+            raise TimedOut(f"pod {uuid} was not ready after {timeout_s} s", hint="give it more time")
 
 
 async def _over(data_dir: str, uuid: str) -> None:

@@ -89,6 +89,9 @@ def _take_option(
     try:
         found = take_options(word, tokens, {**of_pod, **of_app} if arguments.apps else of_pod)
     except UsageError as error:
+        name = word.partition("=")[0]
+        if not arguments.apps and name in of_app and name not in of_pod:
+            raise UsageError(f"{name} is for one app", hint="put it after the app's image") from None
         if forgotten := forgotten_dashes(arguments.apps, word, *tokens.rest()):
             raise UsageError(error.message, hint=forgotten) from None
         raise

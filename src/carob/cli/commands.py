@@ -19,16 +19,33 @@ VERBS = {
     "stop": "stop",
     "rm": "rm",
     "gc": "gc",
-    "image import": "image_import",
+    "fetch": "fetch",
+    "export": "export",
     "image list": "image_list",
+    "image inspect": "image_inspect",
+    "image cat-manifest": "image_cat_manifest",
+    "image history": "image_history",
+    "image tag": "image_tag",
     "image rm": "image_rm",
     "image gc": "image_gc",
+    "image verify": "image_verify",
+    "image usage": "image_usage",
+    "image import": "image_import",
+    "image load": "image_load",
+    "image save": "image_save",
+    "image push": "image_push",
+    "image export": "image_export",
+    "image extract": "image_extract",
+    "image render": "image_render",
+    "trust add": "trust_add",
+    "trust list": "trust_list",
+    "trust rm": "trust_rm",
     "config": "config",
     "completion": "completion",
     "version": "version",
     "help": "help",
 }
-GROUPS = ("image",)
+GROUPS = ("image", "trust")
 """First words that need a second one."""
 
 

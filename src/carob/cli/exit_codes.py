@@ -8,7 +8,7 @@ one that is not there. For every other verb: 0, or 125.
 from __future__ import annotations
 
 from carob.engine.ends import Exited, Signaled, Unknown, shell_code
-from carob.errors import AppStartFailed, CommandFailed
+from carob.errors import AppStartFailed, CarobError, CommandFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """As if SIGPIPE had ended the command, which Python ignores."""
 
+_CANCELLED = "cancelled"
 _STOP_SIGNALS = (15, 9)
 _APP_FAILED = "app failed"
 
@@ -32,6 +33,8 @@ def of_error(error: BaseException) -> int:
     """The status for an error that ends the command."""
     if isinstance(error, AppStartFailed):
         return error.code
+    if isinstance(error, CarobError) and error.kind == _CANCELLED:
+        return INTERRUPTED
     if isinstance(error, CommandFailed) and error.status in (NOT_EXECUTABLE, NOT_FOUND):
         return error.status
     return FAILED

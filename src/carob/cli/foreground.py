@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carob.cli import exit_codes
 from carob.cli.interrupts import Interrupted, Interrupts
-from carob.cli.output import STDERR, STDOUT, say_error, write, write_bytes
+from carob.cli.output import STDERR, STDOUT, say, say_error, write, write_bytes
 from carob.engine.supervision import MADE, PREPARED
 from carob.errors import CarobError, Conflict, LostRace, NotFound
 
@@ -38,17 +38,22 @@ class _Beginning:
         elif step == PREPARED and self._uuid_file:
             save_uuid(uuid, self._uuid_file)
 
-    def abandon(self, *, remove: bool) -> None:
-        """After a failed start: takes away what is not worth keeping, and waits for the end of the rest."""
+    def abandon(self, *, remove: bool) -> str:
+        """After a failed start: takes away what is not worth keeping, and waits for the end of the rest.
+
+        Returns what to tell the user of what is kept.
+        """
         if self.handle is None:
-            return
+            return ""
         try:
             if remove or self.handle.status().state == "prepared":
                 self.handle.remove(force=True)
-            else:
-                self.handle.wait(timeout_s=_LAST_WORDS_S)
+                return ""
+            self.handle.wait(timeout_s=_LAST_WORDS_S)
         except CarobError as error:
             self._context.debug(f"left to gc: {error.message}")
+            return ""
+        return f"its pod is kept: carob status {self.handle.uuid}"
 
 
 def save_uuid(uuid: str, path: str) -> None:
@@ -77,7 +82,9 @@ def begin(
         raise
     except BaseException as error:
         _show_runtime_commands(context, beginning.handle)
-        beginning.abandon(remove=remove or isinstance(error, Interrupted))
+        kept = beginning.abandon(remove=remove or isinstance(error, Interrupted))
+        if isinstance(error, CarobError):
+            error.hint = error.hint or kept
         raise
     _show_runtime_commands(context, handle)
     return handle
@@ -102,7 +109,19 @@ def detach(context: Context, start: Start, *, uuid_file: str = "", handle: PodHa
             handle = begin(context, start, uuid_file=uuid_file, handle=handle)
         except Interrupted:
             return exit_codes.INTERRUPTED
-    write(handle.uuid)
+    return tell_uuid(handle, "runs")
+
+
+def tell_uuid(handle: PodHandle, does: str) -> int:
+    """Prints the uuid of a pod that now ``does`` something. Where that cannot be, it is in the error."""
+    try:
+        write(handle.uuid)
+    except BrokenPipeError:
+        say(f"pod {handle.uuid} {does}, but nobody reads its uuid")
+        return exit_codes.BROKEN_PIPE
+    except CarobError as error:
+        error.message = f"pod {handle.uuid} {does}, but its uuid could not be printed: {error.message}"
+        raise
     return exit_codes.SUCCESS
 
 
@@ -135,38 +154,48 @@ def _remove(handle: PodHandle) -> None:
 
 
 def _attend(context: Context, handle: PodHandle, interrupts: Interrupts) -> int:
-    broken = False
-    try:
-        for batch in handle.log_batches():
-            if not broken and not pass_on(batch):
-                broken = True
-                interrupts.stop()
-    except NotFound:
-        pass  # removed by another already: the record of its end is there
+    failed = _pass_all_on(handle, interrupts)
     end = handle.wait()
     context.debug(f"ended: {end}")
-    if broken:
-        return exit_codes.BROKEN_PIPE
-    return exit_codes.of_ends(end.apps, end.outcome)
+    return failed or exit_codes.of_ends(end.apps, end.outcome)
 
 
-def pass_on(batch: Sequence[tuple[str, LogEntry]]) -> bool:
-    """Writes what apps wrote to the caller's streams, byte for byte; False where nobody reads any more.
+def _pass_all_on(handle: PodHandle, interrupts: Interrupts) -> int:
+    """Passes on what the apps write until the pod is over; returns the exit status where that failed, or 0.
 
-    A closed standard error alone is passed over, as a terminal's loss must not end the pod's output.
+    Who runs a pod in the foreground wants its output: where that cannot be had, the pod is stopped.
+    """
+    try:
+        for batch in handle.log_batches():
+            pass_on(batch)
+    except NotFound:
+        return 0  # removed by another already: the record of its end is there
+    except BrokenPipeError:
+        status = exit_codes.BROKEN_PIPE
+    except CarobError as error:
+        say(f"the pod is stopped: {error.message}")
+        status = exit_codes.FAILED
+    else:
+        return 0
+    interrupts.stop()
+    return status
+
+
+def pass_on(batch: Sequence[tuple[str, LogEntry]]) -> None:
+    """Writes what apps wrote to the caller's streams, byte for byte.
+
+    Raises ``BrokenPipeError`` where nobody reads standard output any more, ``OutOfResources`` and its like
+    where a stream cannot be written. That nobody reads standard error alone is passed over, as a terminal's
+    loss must not end the pod's output.
     """
     stream = ""
     parts: list[bytes] = []
-    try:
-        for _, entry in batch:
-            if entry.stream != stream:
-                _flush(stream, parts)
-                stream, parts = entry.stream, []
-            parts.append(entry.output)
-        _flush(stream, parts)
-    except BrokenPipeError:
-        return False
-    return True
+    for _, entry in batch:
+        if entry.stream != stream:
+            _flush(stream, parts)
+            stream, parts = entry.stream, []
+        parts.append(entry.output)
+    _flush(stream, parts)
 
 
 def _flush(stream: str, parts: list[bytes]) -> None:

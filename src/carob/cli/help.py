@@ -36,7 +36,8 @@ def run(arguments: Arguments, context: Context) -> int:
 def overview() -> str:
     """All verbs, and the options that all have."""
     lines = ["carob runs pods without a daemon.", "", "usage: carob [OPTIONS] VERB …", "", "verbs:"]
-    lines += [f"  {name:<16}{Verb(name).command.summary}" for name in VERBS]
+    width = max(map(len, VERBS)) + 2
+    lines += [f"  {name:<{width}}{Verb(name).command.summary}" for name in VERBS]
     lines += ["", "options of every verb:", *_options(GLOBAL), "", "carob help VERB tells what a verb takes."]
     return "\n".join(lines) + "\n"
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from carob.cli.exit_codes import FAILED, SUCCESS
 from carob.cli.options import Arguments, Command
-from carob.cli.output import say_error, write
-from carob.errors import CarobError
+from carob.cli.uuids import each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +20,10 @@ COMMAND = Command(
 
 
 def run(arguments: Arguments, context: Context) -> int:
-    """Removes each and prints what was given; one's failure does not stop the rest."""
-    status = SUCCESS
-    for name in arguments.words:
-        try:
-            context.engine.images.remove(name)
-        except CarobError as error:
-            say_error(error)
-            status = FAILED
-        else:
-            write(name)
-    return status
+    """Removes each and prints what was given."""
+
+    def remove(name: str) -> str:
+        context.engine.images.remove(name)
+        return name
+
+    return each(arguments.words, remove)

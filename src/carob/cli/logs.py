@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from carob.cli.exit_codes import BROKEN_PIPE
 from carob.cli.foreground import pass_on
 from carob.cli.options import Arguments, Command, Option
 from carob.cli.output import STDOUT, write_bytes, write_json
@@ -10,7 +9,7 @@ from carob.cli.values import count, moment_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from carob.cli.context import Context
     from carob.engine.output import LogEntry
@@ -38,26 +37,19 @@ What an app wrote to standard output and standard error goes to the same streams
 
 def run(arguments: Arguments, context: Context) -> int:
     """Prints entries until they end, or the pod does."""
-    handle = context.engine.get(arguments.words[0])
     tail = count(arguments.text("--tail"), "--tail") if arguments.has("--tail") else None
     since_ns = moment_ns(arguments.text("--since"), "--since") if arguments.has("--since") else 0
-    batches = handle.log_batches(
+    batches = context.engine.get(arguments.words[0]).log_batches(
         *arguments.words[1:], tail=tail, since_ns=since_ns, follow=arguments.has("--follow")
     )
     for batch in batches:
-        if not _print(batch, arguments):
-            return BROKEN_PIPE
+        if arguments.has("--format"):
+            _print_json(batch)
+        elif arguments.has("--timestamps"):
+            _print_with_times(batch)
+        else:
+            pass_on(batch)
     return 0
-
-
-def _print(batch: Sequence[tuple[str, LogEntry]], arguments: Arguments) -> bool:
-    if arguments.has("--format"):
-        _print_json(batch)
-    elif arguments.has("--timestamps"):
-        _print_with_times(batch)
-    else:
-        return pass_on(batch)
-    return True
 
 
 def _print_json(batch: Iterable[tuple[str, LogEntry]]) -> None:

@@ -206,6 +206,10 @@ def _taken(option: Option, name: str, value: str | None, tokens: Tokens) -> tupl
         if not tokens.more():
             raise UsageError(f"{name} needs a value: {name} {option.value}")
         value = tokens.take()
+    if not value:  # mostly a variable of a script that is not set: it must not come to mean the default
+        raise UsageError(
+            f"{name} is given an empty value", hint=f"leave {name} out, or give it {option.value}"
+        )
     if option.choices and value not in option.choices:
         raise UsageError(f"{name} is {' or '.join(option.choices)}, not {value!r}")
     return option, value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISCHR
 
 from carob.errors import CarobError, OutOfResources
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 STDOUT = 1
 STDERR = 2
+_EIO = 5
 
 
 def guard_standard_streams() -> None:
@@ -40,7 +42,10 @@ def write_bytes(data: bytes, descriptor: int = STDOUT) -> None:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise OutOfResources(f"standard output cannot be written: {error.strerror}") from error
+            if error.errno == _EIO and S_ISCHR(os.fstat(descriptor).st_mode):
+                raise BrokenPipeError(error.errno, error.strerror) from error  # the terminal is gone
+            name = "standard error" if descriptor == STDERR else "standard output"
+            raise OutOfResources(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _wait_writable(descriptor: int) -> None:
@@ -54,7 +59,12 @@ def _wait_writable(descriptor: int) -> None:
 
 def write(text: str) -> None:
     """Writes one or more lines of data; the last newline may be left out."""
-    write_bytes((text if text.endswith("\n") or not text else text + "\n").encode("utf-8", "surrogateescape"))
+    lines = text if text.endswith("\n") or not text else text + "\n"
+    try:
+        data = lines.encode("utf-8", "surrogateescape")  # what the command line had in it, as it was
+    except UnicodeEncodeError:
+        data = lines.encode("utf-8", "backslashreplace")
+    write_bytes(data)
 
 
 def write_json(document: Any, how: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from carob.cli.app_grammar import AppWords, PodArguments, forgotten_dashes
 from carob.cli.options import Arguments, Option, UsageError
-from carob.cli.values import duration_s
+from carob.cli.values import duration_s, variable
 from carob.cli.volumes import mounts, named_volumes
 from carob.engine.request import App, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
@@ -17,6 +15,9 @@ if TYPE_CHECKING:
 
     from carob.cli.context import Context
     from carob.engine.engine import Engine
+    from carob.engine.options import PodOptions
+
+_LONGEST_MANIFEST_BYTES = 8 << 20
 
 FOR_APPS = (
     Option(
@@ -49,6 +50,13 @@ FOR_POD = (
     Option("--hostname", "the pod's host name (default: carob-UUID)", "NAME"),
     Option("--grace", "time between the stop signal and SIGKILL", "DURATION"),
     Option("--runtime", "the OCI runtime, by name or path", "RUNTIME"),
+    Option(
+        "--pull",
+        "when to ask where an image comes from (default: missing)",
+        "WHEN",
+        choices=("new", "missing", "never", "always"),
+    ),
+    Option("--insecure-options", "what not to check when fetching: image, tls, http, pubkey", "WORDS"),
     Option("--no-overlay", "copy the images instead of mounting overlays on them"),
     Option(
         "--pod-manifest", "make the pod that an appc pod manifest describes (- is standard input)", "FILE"
@@ -66,28 +74,35 @@ def request(arguments: Arguments, context: Context) -> PodRequest:
     """The pod that was asked for. Raises ``UsageError`` and what a request raises."""
     assert isinstance(arguments, PodArguments)
     settings = context.settings
-    common: dict[str, Any] = {
-        "name": arguments.text("--name"),
+    options: PodOptions = {
         "hostname": arguments.text("--hostname") or None,
         "grace_s": settings.seconds("grace_s"),
         "runtime": arguments.text("--runtime") or settings.text("runtime"),
         "overlay": settings.flag("overlay") and not arguments.has("--no-overlay"),
     }
+    pull: Any = arguments.text("--pull") or settings.text("pull")
+    options["pull"] = pull
+    options["insecure"] = arguments.text("--insecure-options") or "none"
+    if arguments.has("--name"):
+        options["name"] = arguments.text("--name")
     if arguments.has("--grace"):
-        common["grace_s"] = duration_s(arguments.text("--grace"), "--grace")
+        options["grace_s"] = duration_s(arguments.text("--grace"), "--grace")
+    network: Any = arguments.text("--net") or settings.text("network")
     if arguments.has("--pod-manifest"):
-        return _from_manifest(arguments, context, common)
+        if arguments.has("--net"):
+            options["network"] = network
+        return _from_manifest(arguments, context, options)
     if not arguments.apps:
         raise UsageError("no image was given", hint="such as: carob run busybox -- echo hi")
-    network: Any = arguments.text("--net") or settings.text("network")
     everywhere = [arguments, *(app.options for app in arguments.apps)]
-    volumes = named_volumes([text for options in everywhere for text in options.texts("--volume")])
+    volumes = named_volumes([text for given in everywhere for text in given.texts("--volume")])
     apps = [_app(app, arguments, volumes) for app in arguments.apps]
     volumes.refuse_unused()
-    return PodRequest(apps, network=network, **common)
+    options["network"] = network
+    return PodRequest(apps, **options)
 
 
-def _from_manifest(arguments: PodArguments, context: Context, common: dict[str, Any]) -> PodRequest:
+def _from_manifest(arguments: PodArguments, context: Context, options: PodOptions) -> PodRequest:
     given = [option.name for option in FOR_APPS if arguments.has(option.name)]
     if arguments.apps or given:
         what = given[0] if given else f"the image {arguments.apps[0].image}"
@@ -99,9 +114,8 @@ def _from_manifest(arguments: PodArguments, context: Context, common: dict[str, 
         return pod_manifest.request(
             _read(path),
             context.engine.images,
-            network=arguments.text("--net"),
             default_network=context.settings.text("network"),
-            **common,
+            **options,
         )
     except (InvalidInput, Unsupported, NotFound) as error:
         error.message = f"{path}: {error.message}"
@@ -111,14 +125,17 @@ def _from_manifest(arguments: PodArguments, context: Context, common: dict[str, 
 def _read(path: str) -> bytes:
     try:
         with open(0 if path == "-" else path, "rb", closefd=path != "-") as file:
-            return file.read()
+            raw = file.read(_LONGEST_MANIFEST_BYTES + 1)
     except OSError as error:
         raise NotFound(f"the pod manifest cannot be read: {error.strerror}") from error
+    if len(raw) > _LONGEST_MANIFEST_BYTES:
+        raise InvalidInput(f"the pod manifest is longer than {_LONGEST_MANIFEST_BYTES} bytes")
+    return raw
 
 
 def _app(words: AppWords, pod: Arguments, volumes: Any) -> App:
     own = words.options
-    environment = dict(_variable(text) for text in (*pod.texts("--env"), *own.texts("--env")))
+    environment = dict(variable(text, "--env") for text in (*pod.texts("--env"), *own.texts("--env")))
     user, group = (own.text(name) or pod.text(name) for name in ("--user", "--group"))
     if group and not user:
         raise UsageError("--group goes with --user", hint="such as --user=0 --group=GROUP")
@@ -135,18 +152,6 @@ def _app(words: AppWords, pod: Arguments, volumes: Any) -> App:
         mounts=mounts([*pod.texts("--volume"), *own.texts("--volume")],
                       [*pod.texts("--mount"), *own.texts("--mount")], volumes),
     )  # fmt: skip
-
-
-def _variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name:
-        raise UsageError(f"--env: {text!r} has no name", hint="such as --env=NAME=VALUE")
-    if not equals:
-        found = os.environ.get(name)
-        if found is None:
-            raise UsageError(f"--env: {name} is not set here", hint=f"such as --env={name}=VALUE")
-        return name, found
-    return name, value
 
 
 def docker_hint(arguments: Arguments, engine: Engine) -> str:

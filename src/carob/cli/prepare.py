@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from carob.cli import foreground
+from carob.cli.fetching import Fetching
 from carob.cli.options import Arguments, Command
-from carob.cli.output import write
 from carob.cli.pod_options import DETAILS, FOR_ONE_APP, FOR_POD, docker_hint, request
 from carob.errors import NotFound
 
@@ -32,11 +32,11 @@ def run(arguments: Arguments, context: Context) -> int:
 
     def prepare(progress: Progress) -> PodHandle:
         try:
-            return engine.prepare_request(wanted, progress=progress)
+            with Fetching() as told:
+                return engine.prepare_request(wanted, progress=progress, fetching=told)
         except NotFound as error:
             error.hint = docker_hint(arguments, engine) or error.hint
             raise
 
     handle = foreground.begin(context, prepare, uuid_file=arguments.text("--uuid-file-save"))
-    write(handle.uuid)
-    return 0
+    return foreground.tell_uuid(handle, "is prepared")

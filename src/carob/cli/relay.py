@@ -7,6 +7,7 @@ import os
 from select import POLLIN, POLLOUT, poll
 
 from carob.cli.output import STDERR, STDOUT, write_bytes
+from carob.errors import CarobError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 65536
 _STDIN = 0
-_SIGHUP, _SIGTERM, _SIGWINCH = 1, 15, 28
+_SIGHUP, _SIGINT, _SIGKILL, _SIGTERM, _SIGWINCH = 1, 2, 9, 15, 28
 
 
 class Signaled(Exception):
@@ -116,6 +117,48 @@ class _Relay:
             self._input = b""
             self._input_open = False
             self._execution.close_stdin()
+
+
+class Signals:
+    """In a ``with`` block: SIGINT, SIGTERM and SIGHUP go to the process, which has no terminal for that.
+
+    A second SIGINT kills it. A signal that was ignored before stays so.
+    """
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._interrupted = False
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        for number in (_SIGHUP, _SIGINT, _SIGTERM):
+            if _signal.getsignal(number) not in (_signal.SIG_IGN, None):
+                self._handlers[number] = _signal.signal(number, self._pass_on)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            _signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: object) -> None:
+        if number == _SIGINT and self._interrupted:
+            number = _SIGKILL
+        self._interrupted = self._interrupted or number == _SIGINT
+        try:
+            self._execution.signal(number)
+        except CarobError:
+            return  # the pod is over, which the relay is about to see
+
+
+def terminal_size() -> tuple[int, int] | None:
+    """Rows and columns of the caller's terminal; ``None`` where it has none to tell."""
+    try:
+        columns, rows = os.get_terminal_size(_STDIN)
+    except OSError:
+        return None
+    return (rows, columns) if rows and columns else None
 
 
 class Terminal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carob.cli import foreground
+from carob.cli.fetching import Fetching
 from carob.cli.options import Arguments, Command, Option, UsageError
 from carob.cli.pod_options import DETAILS, FOR_ONE_APP, FOR_POD, docker_hint, request
 from carob.errors import NotFound
@@ -45,7 +46,8 @@ def run(arguments: Arguments, context: Context) -> int:
 
     def start(progress: Progress) -> PodHandle:
         try:
-            return engine.run_request(wanted, tied=tied, progress=progress)
+            with Fetching() as told:
+                return engine.run_request(wanted, tied=tied, progress=progress, fetching=told)
         except NotFound as error:
             error.hint = docker_hint(arguments, engine) or error.hint
             raise

@@ -38,11 +38,12 @@ _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7
 
 def run(arguments: Arguments, context: Context) -> int:
     """Waits where asked to, and prints."""
+    ready_s, over_s = (_timeout_s(arguments, name) for name in ("--wait-ready", "--wait"))
     handle = context.engine.get(arguments.words[0])
     if arguments.has("--wait-ready"):
-        handle.wait_ready(timeout_s=_timeout_s(arguments, "--wait-ready"))
+        handle.wait_ready(timeout_s=ready_s)
     if arguments.has("--wait"):
-        handle.wait(timeout_s=_timeout_s(arguments, "--wait"))
+        handle.wait(timeout_s=over_s)
     document = _document(handle, context)
     how = arguments.text("--format")
     if how:
@@ -86,7 +87,7 @@ def _lines(document: dict[str, Any]) -> list[str]:
         *((f"app-{app['name']}", _app_text(app)) for app in document["apps"]),
         *(("warning", text) for text in document["warnings"]),
     ]
-    return [f"{key}={printable(str(value))}" for key, value in pairs if value not in ("", None)]
+    return [f"{printable(key)}={printable(str(value))}" for key, value in pairs if value not in ("", None)]
 
 
 def _app_text(app: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Verbs that do one thing to each of several pods."""
+"""Verbs that do one thing to each of several pods or images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from carob.errors import CarobError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from carob.cli.context import Context
     from carob.engine.handle import PodHandle
@@ -28,14 +28,32 @@ def for_each(arguments: Arguments, context: Context, act: Callable[[PodHandle], 
         uuids.append(read_uuid_from_file(path))
     if not uuids:
         raise UsageError("no pod was named", hint="give a UUID, or --uuid-file")
-    status = SUCCESS
-    for uuid in uuids:
+    return each(uuids, lambda uuid: _act(context.engine.get(uuid), act))
+
+
+def _act(handle: PodHandle, act: Callable[[PodHandle], object]) -> str:
+    act(handle)
+    return handle.uuid
+
+
+def each(names: Sequence[str], act: Callable[[str], str]) -> int:
+    """Calls ``act`` with each name and prints what it returns; one's failure does not stop the rest.
+
+    Nor does output that cannot be written: what was asked for is done, and that failure is raised then.
+    """
+    status, unwritten = SUCCESS, None
+    for name in names:
         try:
-            handle = context.engine.get(uuid)
-            act(handle)
+            done = act(name)
         except CarobError as error:
             say_error(error)
             status = FAILED
-        else:
-            write(handle.uuid)
+            continue
+        try:
+            if unwritten is None:
+                write(done)
+        except (BrokenPipeError, CarobError) as error:
+            unwritten = error
+    if unwritten is not None:
+        raise unwritten
     return status

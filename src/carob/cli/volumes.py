@@ -92,8 +92,14 @@ def _short(text: str) -> Mount:
 
 
 def _path(source: str) -> str:
-    """``./x`` and ``../x`` are below the caller's directory; anything else must be absolute."""
-    return os.path.abspath(source) if source.split("/", 1)[0] in (".", "..") else source
+    """``./x`` and ``../x`` are seen from the caller's directory; anything else must be absolute."""
+    if source.split("/", 1)[0] in (".", ".."):
+        return os.path.abspath(source)
+    if not source.startswith("/"):
+        raise UsageError(
+            f"--volume: {source!r} is no absolute path", hint=f"./{source} for one below this directory"
+        )
+    return source
 
 
 def _fields(option: str, text: str, known: tuple[str, ...]) -> dict[str, str]:

@@ -105,13 +105,24 @@ def image_manifest(name: str, image: Mapping[str, Any], process: Process) -> byt
     return _json(document)
 
 
+def appc_image(image_name: str, image_id: str) -> dict[str, Any]:
+    """How appc calls an OCI image."""
+    return {"name": identifier(image_name), "id": image_hash(image_id)}
+
+
 def runtime_app(
-    name: str, image_name: str, image_id: str, process: Process, mounts: Sequence[Mount]
+    name: str,
+    image_name: str,
+    image_id: str,
+    process: Process,
+    mounts: Sequence[Mount],
+    *,
+    appc: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One entry of the pod manifest's ``apps``."""
+    """One entry of the pod manifest's ``apps``; ``appc`` is how an appc image calls itself."""
     return {
         "name": name,
-        "image": {"name": identifier(image_name), "id": image_hash(image_id)},
+        "image": appc or appc_image(image_name, image_id),
         "app": _app(process, mounts),
         "mounts": [
             {"volume": f"{name}-mount-{number}", "path": mount.target} for number, mount in enumerate(mounts)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import os
 
-from carob.engine import settings
+from carob.engine import inputs, settings
+from carob.engine.failures import Attempt
 from carob.engine.images import Images
 from carob.engine.supervision import Supervision, silent
-from carob.errors import NotFound
+from carob.engine.trust import Trust
+from carob.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Unpack
 
     from carob.engine.collect import Collection
     from carob.engine.handle import PodHandle
+    from carob.engine.image_finder import ImageFinder
+    from carob.engine.images import Callback
     from carob.engine.observe import BrokenPod, PodSummary
-    from carob.engine.request import App, Network, PodRequest
+    from carob.engine.options import PodOptions
+    from carob.engine.request import App, PodRequest
     from carob.engine.status import PodStatus
     from carob.engine.supervision import Progress
-    from carob.image.store import Store
     from carob.image.trees import Trees
+
+
+_MOST_STANDBY = 1000
 
 
 class Engine:
@@ -45,9 +53,18 @@ class Engine:
         standby: int = 0,
         supervision: Supervision | None = None,
     ) -> None:
-        self.data_dir = os.path.abspath(data_dir if data_dir is not None else settings.default_data_dir())
+        given = settings.default_data_dir() if data_dir is None else inputs.path(data_dir, "data_dir")
+        with Attempt(f"the data directory {given!r} cannot be found"):
+            self.data_dir = os.path.abspath(given)
         self.images = Images(self.data_dir)
-        self._supervision = supervision or Supervision(python, tuple(launcher), standby=standby)
+        self.trust = Trust()
+        if python is not None:
+            inputs.path(python, "python")
+        self._supervision = supervision or Supervision(
+            python,
+            inputs.words(launcher, "launcher", one="a word of launcher"),
+            standby=inputs.whole(standby, "standby", 0, _MOST_STANDBY),
+        )
 
     def __repr__(self) -> str:
         return f"Engine({self.data_dir!r})"
@@ -65,36 +82,24 @@ class Engine:
     def run(
         self,
         *apps: App,
-        name: str = "",
-        network: Network = "none",
-        hostname: str | None = None,
-        grace_s: float = 10.0,
-        runtime: str = "",
-        overlay: bool = True,
-        annotations: Mapping[str, str] | None = None,
         tied: bool = False,
         timeout_s: float | None = None,
+        **options: Unpack[PodOptions],
     ) -> PodHandle:
         """Makes a pod of these apps and runs it; returns when all of them have been started.
 
         An immutable pod: it ends when all apps have ended, or when one fails. With ``tied`` it is ended and
-        removed when this process dies. Raises ``InvalidInput``, ``NotFound`` (an image), ``AppStartFailed``
-        (the pod stays, ended, with its logs), ``Unavailable``, ``OutOfResources``, and ``TimedOut`` after
-        ``timeout_s``.
+        removed when this process dies. The options are those of ``carob.engine.request.PodRequest``:
+        ``name``, ``network`` (``"none"`` or ``"host"``), ``hostname``, ``grace_s``, ``runtime``, ``overlay``,
+        ``annotations``, and ``pull`` and ``insecure``, for images that are not here (``Images.fetch``).
+
+        Raises ``InvalidInput``, ``NotFound`` (an image or a volume), ``AppStartFailed`` (the pod stays,
+        ended, with its logs), ``Unavailable``, ``OutOfResources``, and ``TimedOut`` after ``timeout_s``, each
+        with the pod's ``uuid`` once there was one.
         """
         from carob.engine.request import PodRequest
 
-        request = PodRequest(
-            apps,
-            name=name,
-            network=network,
-            hostname=hostname,
-            grace_s=grace_s,
-            runtime=runtime,
-            overlay=overlay,
-            annotations=annotations,
-        )
-        return self.run_request(request, tied=tied, timeout_s=timeout_s)
+        return self.run_request(PodRequest(apps, **options), tied=tied, timeout_s=timeout_s)
 
     def run_request(
         self,
@@ -103,66 +108,59 @@ class Engine:
         tied: bool = False,
         timeout_s: float | None = None,
         progress: Progress = silent,
+        fetching: Callback | None = None,
     ) -> PodHandle:
         """``run`` for a request made before.
 
-        ``progress`` is called with each step as it is done (``carob.engine.supervision``) and the pod's uuid.
+        ``progress`` is called with each step as it is done (``carob.engine.supervision``) and the pod's uuid,
+        ``fetching`` as by ``Images.fetch``, while an image is fetched.
         """
         from carob.engine import start
 
-        store, trees = self._image_parts()
-        uuid = start.run_pod(
-            self.data_dir,
-            request,
-            store,
-            trees,
-            self._supervision,
-            tied=tied,
-            timeout_s=timeout_s,
-            progress=progress,
-        )
+        _check_request(request)
+        tied, timeout_s = inputs.flag(tied, "tied"), inputs.start_timeout(timeout_s)
+        with _Start("run", progress) as begun:
+            uuid = start.run_pod(
+                self.data_dir,
+                request,
+                self._finder(request, fetching),
+                self._trees(),
+                self._supervision,
+                tied=tied,
+                timeout_s=timeout_s,
+                progress=begun.note,
+            )
         return self.handle(uuid)
 
-    def prepare(
-        self,
-        *apps: App,
-        name: str = "",
-        network: Network = "none",
-        hostname: str | None = None,
-        grace_s: float = 10.0,
-        runtime: str = "",
-        overlay: bool = True,
-        annotations: Mapping[str, str] | None = None,
-    ) -> PodHandle:
-        """Makes a pod of these apps, to be run later with ``PodHandle.run``. Arguments and errors as for
+    def prepare(self, *apps: App, **options: Unpack[PodOptions]) -> PodHandle:
+        """Makes a pod of these apps, to be run later with ``PodHandle.run``. Options and errors as for
         ``run``.
         """
         from carob.engine.request import PodRequest
 
-        request = PodRequest(
-            apps,
-            name=name,
-            network=network,
-            hostname=hostname,
-            grace_s=grace_s,
-            runtime=runtime,
-            overlay=overlay,
-            annotations=annotations,
-        )
-        return self.prepare_request(request)
+        return self.prepare_request(PodRequest(apps, **options))
 
-    def prepare_request(self, request: PodRequest, *, progress: Progress = silent) -> PodHandle:
-        """``prepare`` for a request made before; ``progress`` as for ``run_request``."""
+    def prepare_request(
+        self, request: PodRequest, *, progress: Progress = silent, fetching: Callback | None = None
+    ) -> PodHandle:
+        """``prepare`` for a request made before; ``progress`` and ``fetching`` as for ``run_request``."""
         from carob.engine import start
 
-        store, trees = self._image_parts()
-        return self.handle(start.prepare_pod(self.data_dir, request, store, trees, progress=progress))
+        _check_request(request)
+        with _Start("prepared", progress) as begun:
+            find = self._finder(request, fetching)
+            uuid = start.prepare_pod(self.data_dir, request, find, self._trees(), progress=begun.note)
+        return self.handle(uuid)
 
-    def _image_parts(self) -> tuple[Store, Trees]:
-        from carob.image.store import Store
+    def _finder(self, request: PodRequest, fetching: Callback | None) -> ImageFinder:
+        from carob.engine.image_finder import ImageFinder
+
+        return ImageFinder(self.images, request.pull, insecure=request.insecure, progress=fetching)
+
+    def _trees(self) -> Trees:
         from carob.image.trees import Trees
 
-        return Store(self.data_dir), Trees(self.data_dir)
+        return Trees(self.data_dir)
 
     def handle(self, uuid: str) -> PodHandle:
         """A handle for a whole uuid; whether there is such a pod shows when it is used."""
@@ -179,19 +177,22 @@ class Engine:
         from carob.engine import tombstone
         from carob.pod import pod_from_uuid_string
 
-        try:
-            with pod_from_uuid_string(self.data_dir, uuid) as pod:
-                return self.handle(str(pod.uuid))
-        except NotFound:
-            if tombstone.read(self.data_dir, uuid) is None:
-                raise
-            return self.handle(uuid)
+        inputs.text(uuid, "a pod's uuid")
+        with Attempt("the pods cannot be looked at"):
+            try:
+                with pod_from_uuid_string(self.data_dir, uuid) as pod:
+                    return self.handle(str(pod.uuid))
+            except NotFound:
+                if tombstone.read(self.data_dir, uuid) is None:
+                    raise
+                return self.handle(uuid)
 
     def list(self) -> list[PodStatus]:
         """The status of every pod but embryos and never-run garbage, in order of uuid."""
         from carob.engine.observe import statuses
 
-        return statuses(self.data_dir)
+        with Attempt("the pods cannot be listed"):
+            return statuses(self.data_dir)
 
     def summaries(
         self, broken: Callable[[BrokenPod], object] | None = None, *, times: bool = False
@@ -202,7 +203,8 @@ class Engine:
         """
         from carob.engine.observe import summaries
 
-        return summaries(self.data_dir, broken, times=times)
+        with Attempt("the pods cannot be listed"):
+            yield from summaries(self.data_dir, broken, times=times)
 
     def gc(
         self, *, grace_s: float = 1800.0, expire_prepared_s: float = 86400.0, mark_only: bool = False
@@ -215,6 +217,34 @@ class Engine:
         """
         from carob.engine.collect import collect
 
-        return collect(
-            self.data_dir, grace_s=grace_s, expire_prepared_s=expire_prepared_s, mark_only=mark_only
-        )
+        grace_s = inputs.seconds(grace_s, "grace_s", inputs.FOR_EVER_S)
+        expire_prepared_s = inputs.seconds(expire_prepared_s, "expire_prepared_s", inputs.FOR_EVER_S)
+        with Attempt("the pods cannot be collected"):
+            return collect(
+                self.data_dir, grace_s=grace_s, expire_prepared_s=expire_prepared_s, mark_only=mark_only
+            )
+
+
+class _Start(Attempt):
+    """An attempt at making a pod, which has a uuid from some moment on."""
+
+    __slots__ = ("_progress",)
+
+    def __init__(self, done: str, progress: Progress) -> None:
+        super().__init__(f"the pod cannot be {done}")
+        self._progress = progress
+
+    def __enter__(self) -> _Start:
+        return self
+
+    def note(self, step: str, uuid: str) -> None:
+        """Tells the caller of a step, and keeps the uuid for errors."""
+        self.uuid = uuid
+        self._progress(step, uuid)
+
+
+def _check_request(request: object) -> None:
+    from carob.engine.request import PodRequest
+
+    if not isinstance(request, PodRequest):
+        raise InvalidInput(f"a request is made with PodRequest, not {request!r}")

@@ -1,30 +1,25 @@
-"""One more process in a running app, with the manners of ``subprocess``.
-
-Init starts it, so it ends with the pod. Only pipes made here, or the pod's side of a terminal made for
-the call, go into the pod; what the caller has itself is relayed.
-"""
+"""One more process in a running app, with the manners of ``subprocess``: ``carob.engine.enter`` starts it."""
 
 from __future__ import annotations
 
 import os
 import select
 
+from carob.engine import inputs
 from carob.engine.ends import from_record, shell_code
+from carob.engine.keeper import Deadline
 from carob.errors import CommandFailed, InvalidInput, TimedOut
 from carob.supervisor.client import Connection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
     from carob.engine.ends import AppEnd
-    from carob.pod import Pod
 
 _CHUNK_BYTES = 65536
 _LAST_BYTES = 1 << 20  # the most that a pipe holds (pipe(7)), so what can be left at a process's end
-_ANSWER_TIMEOUT_S = 30.0
 
 
 class Completed:
@@ -62,7 +57,8 @@ class Execution:
     """A process that was started. ``stdin``, ``stdout`` and ``stderr`` are descriptors on the caller's side.
 
     With a terminal there is one for all: ``stdin`` and ``stdout`` are the same, ``stderr`` is -1.
-    Close it, or use a ``with`` block; closing leaves the process alone, but for the end of its streams.
+    Close it, or use a ``with`` block; closing leaves the process alone, but for the end of its streams. The
+    end of a terminal is SIGHUP for those who have it.
     """
 
     def __init__(self, connection: Connection, args: tuple[str, ...], streams: tuple[int, int, int]) -> None:
@@ -92,6 +88,7 @@ class Execution:
 
     def signal(self, number: int) -> None:
         """Sends the process a signal; one that has ended already is fine."""
+        number = inputs.whole(number, "a signal", 1, inputs.LAST_SIGNAL)
         if self._end is None:
             self._connection.send({"op": "signal-exec", "signal": number})
 
@@ -114,11 +111,9 @@ class Execution:
 
     def communicate(self, data: bytes = b"", *, timeout_s: float | None = None) -> tuple[bytes, bytes]:
         """Feeds ``data``, ends the input, and returns all output once the process has ended."""
-        from carob.engine.keeper import Deadline
-
         if self.stderr < 0:
             raise InvalidInput("communicate is for pipes: read from and write to a terminal's descriptor")
-        deadline = Deadline(timeout_s)
+        deadline, data = Deadline(timeout_s), inputs.payload(data, "data")
         output: dict[int, list[bytes]] = {self.stdout: [], self.stderr: []}
         stdout, stderr = self.stdout, self.stderr
         poll = select.poll()
@@ -133,9 +128,9 @@ class Execution:
         else:
             self.close_stdin()
         while self._end is None:
-            left = deadline.left_s()
-            ready = poll.poll(None if left is None else int(left * 1000) + 1)
-            if not ready or left == 0:  # a process that never stops writing is always ready
+            ready = poll.poll(deadline.poll_ms())
+            if deadline.left_s() == 0 and (self.fileno(), select.POLLIN) not in ready:
+                # A process that never stops writing is always ready.
                 raise TimedOut(f"{self.args[0]} did not end within {timeout_s} s")
             for descriptor, _ in ready:
                 if descriptor == self.fileno():
@@ -180,72 +175,14 @@ def _read_into(descriptor: int, parts: list[bytes]) -> bool:
     return bool(data)
 
 
-def start(
-    pod: Pod,
-    app: str,
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: str | None = None,
-    user: tuple[int, int] | None = None,
-    tty: bool = False,
-) -> Execution:
-    """Starts ``argv`` in a running app; returns when it runs.
-
-    Raises ``CommandFailed`` (status 127: no such program, 126: not executable, 125: else), ``Conflict``
-    where init refuses, ``Unavailable`` where the pod does not run.
-    """
-    args = tuple(argv)
-    if not args or isinstance(argv, str):
-        raise InvalidInput("an exec needs a sequence of words")
-    request: dict[str, Any] = {
-        "op": "exec",
-        "app": app,
-        "argv": list(args),
-        "env": [f"{key}={value}" for key, value in (env or {}).items()],
-        "cwd": cwd,
-        "user": None if user is None else {"uid": user[0], "gid": user[1]},
-        "tty": tty,
-    }
-    connection = Connection(pod.fd(), str(pod.uuid), _ANSWER_TIMEOUT_S)
-    theirs: tuple[int, ...] = ()
-    ours = (-1, -1, -1)
-    try:
-        if not tty:
-            ours, theirs = _pipes()
-        connection.send(request, theirs)
-        _close(theirs)
-        theirs = ()
-        answer, received = connection.receive()
-        if answer.get("event") != "started":
-            raise CommandFailed(
-                f"{args[0]} could not be started in app {app}: {answer.get('message')}",
-                argv=args,
-                status=int(answer.get("code", 125)),
-            )
-        if tty:
-            ours = (received[0], received[0], -1)
-        connection.set_timeout(None)
-        return Execution(connection, args, ours)
-    except BaseException:
-        _close(theirs + ours)
-        connection.close()
-        raise
-
-
-def _pipes() -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """The caller's and the process's ends of stdin, stdout and stderr."""
-    made: list[int] = []
-    try:
-        for _ in range(3):
-            made += os.pipe()
-    except OSError:
-        _close(tuple(made))
-        raise
-    return (made[1], made[2], made[4]), (made[0], made[3], made[5])
-
-
-def _close(descriptors: tuple[int, ...]) -> None:
-    for descriptor in descriptors:
-        if descriptor >= 0:
-            os.close(descriptor)
+def completed(
+    args: tuple[str, ...], end: AppEnd, output: tuple[bytes, bytes], *, text: bool, check: bool
+) -> Completed:
+    """How it went, with what was captured: as text if asked for. With ``check`` a failure is raised."""
+    captured: tuple[Any, Any] = output
+    if text:
+        captured = output[0].decode("utf-8", "replace"), output[1].decode("utf-8", "replace")
+    done = Completed(args, end, *captured)
+    if check:
+        done.check_returncode()
+    return done

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from carob.engine import status
+from carob.engine import inputs, status
 from carob.engine.ends import Unknown, from_view
+from carob.engine.failures import Attempt
 from carob.engine.supervision import silent
 from carob.errors import Conflict, InvalidInput, NotFound, Unavailable
 from carob.pod import State
@@ -12,13 +13,14 @@ from carob.pod.identifier import fault_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Any
 
     from carob.engine import execution, output
     from carob.engine.ends import AppEnd
     from carob.engine.supervision import Progress, Supervision
+    from carob.image.resolved import ResolvedImage
     from carob.logs.entry import LogEntry
     from carob.pod import Pod
 
@@ -52,7 +54,7 @@ class PodHandle:
 
     def __init__(self, data_dir: str, uuid: str, supervision: Supervision) -> None:
         """Raises ``InvalidInput`` for what is no whole uuid: it becomes part of paths."""
-        if fault := fault_of(uuid):
+        if fault := fault_of(inputs.text(uuid, "a pod's uuid")):
             raise InvalidInput(
                 f"{uuid!r} is no pod's uuid: {fault}", hint="Engine.get finds a pod by its first characters"
             )
@@ -65,7 +67,7 @@ class PodHandle:
         return f"<PodHandle {self.uuid}>"
 
     def __enter__(self) -> PodHandle:
-        with self._open() as pod:
+        with self._attempt("tied to this process"), self._open() as pod:
             if pod.state() is State.RUNNING:
                 self._tie(pod)
         self._in_block = True
@@ -92,6 +94,10 @@ class PodHandle:
         self._in_block = False
         self.remove(force=True)
 
+    def _attempt(self, done: str) -> Attempt:
+        """All that is done with the pod is done in one: callers get carob's errors, with the pod's uuid."""
+        return Attempt(f"pod {self.uuid} cannot be {done}", self.uuid)
+
     def _open(self) -> Pod:
         return open_directory(self._data_dir, self.uuid)
 
@@ -101,93 +107,118 @@ class PodHandle:
         """Runs a prepared pod; see ``Engine.run_request``. ``LostRace`` where another process was quicker."""
         from carob.engine import start
 
-        with self._open() as pod:
+        tied, timeout_s = inputs.flag(tied, "tied") or self._in_block, inputs.start_timeout(timeout_s)
+        with self._attempt("run"), self._open() as pod:
             start.run_prepared(
-                self._data_dir,
-                pod,
-                self._supervision,
-                tied=tied or self._in_block,
-                timeout_s=timeout_s,
-                progress=progress,
+                self._data_dir, pod, self._supervision, tied=tied, timeout_s=timeout_s, progress=progress
             )
 
     def wait(self, *, timeout_s: float | None = None) -> PodEnd:
         """Waits until the pod has ended and nothing of it runs; returns how. Raises ``TimedOut``."""
         from carob.engine import stop
 
-        try:
-            with self._open() as pod:
-                state = stop.wait_over(pod, timeout_s=timeout_s)
-                if state is not State.GONE:
-                    end = _end(status.read(pod))
-                    if not _is_being_deleted(pod):
-                        return end
-        except NotFound:
-            pass
-        return self._buried()
+        with self._attempt("waited for"):
+            try:
+                with self._open() as pod:
+                    state = stop.wait_over(pod, timeout_s=timeout_s)
+                    if state is not State.GONE:
+                        end = _end(status.read(pod))
+                        if not _is_being_deleted(pod):
+                            return end
+            except NotFound:
+                pass
+            return self._buried()
 
     def wait_ready(self, *, timeout_s: float | None = None) -> None:
         """Waits until all apps have been started. Raises ``TimedOut``, ``Conflict`` where that cannot be any
         more.
         """
-        with self._open() as pod:
+        timeout_s = inputs.timeout(timeout_s)
+        with self._attempt("waited for"), self._open() as pod:
             pod.wait_ready(timeout_s=timeout_s)
 
+    def export(self, target: str | os.PathLike[str] | int, *, app: str = "") -> None:
+        """Writes what an app sees (the only one for ``""``) as a tar, to a path, all or nothing, or an open
+        file.
+
+        Volumes are not in it. ``Conflict`` where the app changes it meanwhile.
+        """
+        from carob.engine import export
+
+        given = target if isinstance(target, int) else inputs.path(target, "the path of a tar")
+        with self._attempt("exported"), self._open() as pod:
+            export.export_app(pod, inputs.text(app, "an app's name"), given)
+
+    def commit(self, name: str, *, app: str = "") -> ResolvedImage:
+        """Makes an image, ``name``, of what an app sees, configured like the app's image; as ``export``."""
+        from carob.engine import export
+
+        with self._attempt("made an image"), self._open() as pod:
+            return export.commit_app(
+                self._data_dir, pod, inputs.text(app, "an app's name"), inputs.text(name, "an image's name")
+            )
+
     def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
-        """Asks the apps to end, kills them after the grace (default: the pod's), returns when it is over."""
+        """Asks the apps to end, kills them after the grace (default: the pod's), returns when it is over.
+
+        ``timeout_s`` is how long it waits for that before it kills the pod; by default a little longer than
+        the grace.
+        """
         from carob.engine import stop
 
-        with self._open() as pod:
+        with self._attempt("stopped"), self._open() as pod:
             stop.stop(pod, grace_s=grace_s, timeout_s=timeout_s)
 
     def kill(self) -> None:
         """Ends the pod at once and returns when it is over."""
         from carob.engine import stop
 
-        with self._open() as pod:
+        with self._attempt("killed"), self._open() as pod:
             stop.kill(pod)
 
     def signal(self, number: int, *, app: str | None = None) -> None:
         """Sends a signal to the first process of an app, or of the only one."""
-        with self._open() as pod:
-            request = {"op": "signal", "app": self._app(pod, app), "signal": number}
-            from carob.supervisor import client
+        from carob.supervisor import client
 
+        number = inputs.whole(number, "a signal", 1, inputs.LAST_SIGNAL)
+        with self._attempt("signaled"), self._open() as pod:
+            request = {"op": "signal", "app": self._app(pod, app), "signal": number}
             client.ask(pod.fd(), self.uuid, request)
 
     def remove(self, *, force: bool = False) -> None:
         """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
         from carob.engine import stop
 
-        try:
-            with self._open() as pod:
-                stop.remove(pod, self._data_dir, force=force)
-        except NotFound:
-            return
+        with self._attempt("removed"):
+            try:
+                with self._open() as pod:
+                    stop.remove(pod, self._data_dir, force=force)
+            except NotFound:
+                return
 
     # What is known of it
 
     def status(self) -> status.PodStatus:
         """The pod as it is now; ``NotFound`` once it is gone."""
-        with self._open() as pod:
+        with self._attempt("looked at"), self._open() as pod:
             return status.read(pod)
 
     def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> output.Logs:
-        """What an app, or the only one, wrote."""
+        """What an app, or the only one, wrote: all, or its last ``tail`` lines, or since a time (nanoseconds
+        since 1970). ``NotFound`` for an app that is not in the pod.
+        """
         from carob.engine import output
 
-        pod = self._open()
-        return output.Logs(pod, self._app(pod, app), tail=tail, since_ns=since_ns)
+        with self._attempt("looked at"), self._open() as pod:
+            name = self._app(pod, app)
+        return output.Logs(self._data_dir, self.uuid, name, tail=tail, since_ns=since_ns)
 
     def follow_logs(
         self, *apps: str, tail: int | None = None, since_ns: int = 0
     ) -> Iterator[tuple[str, LogEntry]]:
-        """(app, entry) as these apps, by default all, write; ends with the pod."""
-        from carob.engine import output
-
-        with self._open() as pod:
-            names = apps or tuple(str(one["name"]) for one in status.manifest_summary(pod)[1])
-            yield from output.follow(pod, names, tail=tail, since_ns=since_ns)
+        """(app, entry) as these apps, by default all, write; ends with the pod. Else as ``log_batches``."""
+        for batch in self.log_batches(*apps, tail=tail, since_ns=since_ns):
+            yield from batch
 
     def log_batches(
         self, *apps: str, tail: int | None = None, since_ns: int = 0, follow: bool = True
@@ -198,14 +229,13 @@ class PodHandle:
         """
         from carob.engine import output
 
-        with self._open() as pod:
-            names = tuple(str(one["name"]) for one in status.manifest_summary(pod)[1])
-            chosen = tuple(self._app(pod, app) for app in apps) or names
+        with self._attempt("followed"), self._open() as pod:
+            chosen = tuple(self._app(pod, app) for app in apps) or status.app_names(pod)
             yield from output.batches(pod, chosen, tail=tail, since_ns=since_ns, follow=follow)
 
     def manifest(self) -> bytes:
         """The pod manifest, as it is on disk."""
-        with self._open() as pod:
+        with self._attempt("looked at"), self._open() as pod:
             return pod.pod_manifest()[0]
 
     # More processes
@@ -219,12 +249,19 @@ class PodHandle:
         cwd: str | None = None,
         user: tuple[int, int] | None = None,
         tty: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> execution.Execution:
-        """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
-        from carob.engine import execution
+        """Starts one more process in an app and leaves its streams to the caller; see ``exec``.
 
-        with self._open() as pod:
-            return execution.start(pod, self._app(pod, app), argv, env=env, cwd=cwd, user=user, tty=tty)
+        It ends with the pod, and not with the caller. With ``tty`` it has a terminal, of ``size`` (rows,
+        columns), and SIGHUP when the caller's end of that is closed, however that comes; without one it then
+        sees the end of its input, and a broken pipe where it writes.
+        """
+        from carob.engine import enter
+
+        with self._attempt("entered"), self._open() as pod:
+            name = self._app(pod, app)
+            return enter.start(pod, name, argv, env=env, cwd=cwd, user=user, tty=tty, size=size)
 
     def exec(
         self,
@@ -244,32 +281,26 @@ class PodHandle:
         Raises ``CommandFailed`` where it cannot be started (and, with ``check``, where it fails), and
         ``TimedOut``; the process is then killed.
         """
-        data = input.encode() if isinstance(input, str) else input or b""
-        with self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
+        from carob.engine import execution
+
+        data, timeout_s = inputs.payload(input, "input"), inputs.timeout(timeout_s)
+        with self._attempt("entered"), self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
             try:
-                out, err = running.communicate(data, timeout_s=timeout_s)
+                captured = running.communicate(data, timeout_s=timeout_s)
             except BaseException:
                 running.kill()
                 raise
-            end = running.wait()
-        captured: tuple[Any, Any] = (out, err)
-        if text:
-            captured = out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-        from carob.engine import execution
-
-        completed = execution.Completed(tuple(argv), end, *captured)
-        if check:
-            completed.check_returncode()
-        return completed
+            return execution.completed(running.args, running.wait(), captured, text=text, check=check)
 
     def _app(self, pod: Pod, app: str | None) -> str:
-        _, entries = status.manifest_summary(pod)
-        names = [str(entry["name"]) for entry in entries]
+        names = status.app_names(pod)
         if app is None and len(names) == 1:
             return names[0]
         if app is None:
+            if not names:
+                raise NotFound(f"pod {self.uuid} has no apps")
             raise InvalidInput(f"pod {self.uuid} has several apps", hint=f"say which: {', '.join(names)}")
-        if app not in names:
+        if inputs.text(app, "an app's name") not in names:
             raise NotFound(f"pod {self.uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
         return app
 

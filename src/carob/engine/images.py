@@ -4,19 +4,201 @@ from __future__ import annotations
 
 import os
 
+from carob.engine import inputs
+from carob.engine.failures import Attempt
+from carob.errors import InvalidInput, NotFound
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any, Literal
+
+    from carob.image.cancel import Cancellation as Cancellation  # noqa: PLC0414 - shown by carob.aio
     from carob.image.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.inspection import HistoryEntry as HistoryEntry  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.progress import Callback as Callback  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.progress import LayerProgress as LayerProgress  # noqa: PLC0414 - shown by carob.cli
     from carob.image.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
     from carob.image.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.usage import Usage as Usage  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.verify import Verified as Verified  # noqa: PLC0414 - shown by carob.aio
     from carob.pod import Pod
+    from carob.spec.oci.descriptor import Descriptor as Descriptor  # noqa: PLC0414 - shown by carob.aio
+
+    Pull = Literal["new", "missing", "never", "always"]
+    ArchiveKind = Literal["oci-archive", "docker-archive"]
 
 
 class Images:
     """The local image store: an OCI image layout that other tools can read. Shared by threads freely."""
 
     def __init__(self, data_dir: str) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
+
+    def fetch(
+        self,
+        address: str,
+        *,
+        name: str = "",
+        pull: Pull = "new",
+        platform: str = "",
+        insecure: str | Iterable[str] = "none",
+        unpack: bool = True,
+        progress: Callback | None = None,
+        cancel: Cancellation | None = None,
+    ) -> ResolvedImage:
+        """Takes in an image from elsewhere, and unpacks it; each layer once, whoever else fetches it.
+
+        ``address`` is ``docker://HOST/NAME[:TAG][@DIGEST]``, ``oci:PATH[:REF]``, ``oci-archive:PATH[:REF]``,
+        ``docker-archive:PATH[:REF]``, ``dir:PATH``, ``tar:PATH``, ``aci:PATH`` or URL, ``appc:NAME``, or a
+        name: one with a domain is an image of that registry, one without is looked up in the store and
+        among the aliases of registries.toml. ``pull`` says when the place is asked: ``new`` always, and
+        only what changed is fetched; ``missing``; ``never``; ``always``. ``platform`` is
+        ``os/arch[/variant]``, by default this host's. ``insecure``: some of ``image``, ``tls``, ``http``,
+        ``pubkey``. ``progress`` is called from other threads, one call at a time. After ``cancel.cancel()``
+        it raises ``Cancelled``; what was fetched by then, the next fetch need not fetch again.
+
+        Raises ``NotFound``, ``PermissionDenied``, ``Rejected`` (a policy, a signature), ``CorruptData``,
+        ``Unavailable``, ``TimedOut``, ``OutOfResources``, ``InvalidInput``.
+        """
+        from carob.engine import transfer
+
+        with Attempt(f"image {address} cannot be fetched"):
+            return transfer.fetch(
+                self.data_dir,
+                inputs.text(address, "an image's address"),
+                name=inputs.text(name, "an image's name"),
+                policy=pull,
+                platform=inputs.text(platform, "a platform"),
+                insecure=insecure,
+                unpack=unpack,
+                progress=progress,
+                cancel=cancel,
+            )
+
+    def load(self, path: str | os.PathLike[str], *, progress: Callback | None = None) -> list[ResolvedImage]:
+        """Takes in all images of an archive or layout, OCI's or of ``docker save``, under their own names."""
+        from carob.engine import transfer
+
+        given = inputs.path(path, "the path of an archive")
+        with Attempt(f"{given} cannot be loaded"):
+            return transfer.load(self.data_dir, given, progress=progress)
+
+    def save(
+        self,
+        names: Sequence[str],
+        target: str | os.PathLike[str] | int,
+        *,
+        format: ArchiveKind = "oci-archive",  # noqa: A002 - as podman and docker call it
+    ) -> None:
+        """Writes images as one archive, to a path (all or nothing) or an open file or pipe.
+
+        ``docker-archive`` is what ``docker load`` reads.
+        """
+        from carob.image.archive_save import ArchiveFormat
+        from carob.image.store import Store
+
+        kinds = {kind.value: kind for kind in ArchiveFormat}
+        if format not in kinds:
+            raise InvalidInput(f"there is no archive format {format!r}", hint=f"one of {', '.join(kinds)}")
+        given = target if isinstance(target, int) else inputs.path(target, "the path of an archive")
+        with Attempt("the archive cannot be written"):
+            Store(self.data_dir).save(inputs.words(names, "names", one="a name"), given, kinds[format])
+
+    def push(
+        self,
+        name: str,
+        destination: str = "",
+        *,
+        insecure: str | Iterable[str] = "none",
+        progress: Callable[[Descriptor, int], object] | None = None,
+    ) -> str:
+        """Sends an image to a registry, under its own name or ``docker://HOST/NAME[:TAG]``; what is there
+        already is not sent. Returns ``HOST/NAME@DIGEST``. ``progress`` is told of a blob's bytes.
+        """
+        from carob.engine import transfer
+
+        with Attempt(f"image {name} cannot be pushed"):
+            return transfer.push(
+                self.data_dir,
+                inputs.text(name, "an image's name"),
+                inputs.text(destination, "a destination"),
+                insecure=insecure,
+                progress=progress,
+            )
+
+    def export(self, name: str, target: str | os.PathLike[str] | int) -> None:
+        """Writes an image's file system as a tar, to a path (all or nothing) or an open file or pipe."""
+        from carob.image.export import export_image
+        from carob.image.store import Store
+        from carob.image.trees import Trees
+
+        given = target if isinstance(target, int) else inputs.path(target, "the path of a tar")
+        with Attempt(f"image {name} cannot be exported"):
+            export_image(Store(self.data_dir), Trees(self.data_dir), name, given)
+
+    def extract(self, name: str, target: str | os.PathLike[str], *, rootfs_only: bool = True) -> None:
+        """Makes the directory ``target`` with an image's file system in it, all or nothing; or, not with
+        ``rootfs_only``, with ``rootfs/``, ``manifest.json`` and ``config.json`` in it.
+        """
+        from carob.image.export import extract_image
+        from carob.image.store import Store
+        from carob.image.trees import Trees
+
+        given = inputs.path(target, "a directory")
+        with Attempt(f"image {name} cannot be extracted"):
+            extract_image(Store(self.data_dir), Trees(self.data_dir), name, given, rootfs_only=rootfs_only)
+
+    def tag(self, name_or_id: str, new_name: str) -> ResolvedImage:
+        """Gives an image one more name; whatever had that name before loses it."""
+        from carob.image.store import Store
+
+        with Attempt(f"image {name_or_id} cannot be tagged"):
+            return Store(self.data_dir).tag(
+                inputs.text(name_or_id, "an image's name or id"), inputs.text(new_name, "an image's name")
+            )
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """What there is to know of an image, as values that JSON has."""
+        from carob.image.store import Store
+
+        with Attempt(f"image {name} cannot be inspected"):
+            return Store(self.data_dir).inspect(inputs.text(name, "an image's name"))
+
+    def history(self, name: str) -> list[HistoryEntry]:
+        """How an image was made, the first step first."""
+        from carob.image.store import Store
+
+        with Attempt(f"the history of image {name} cannot be read"):
+            return Store(self.data_dir).history(inputs.text(name, "an image's name"))
+
+    def cat_manifest(self, name: str) -> bytes:
+        """An image's manifest, byte for byte: OCI's, or of an image that was an ACI, appc's."""
+        from carob.image.aci.config import appc_manifest
+        from carob.image.store import Store
+
+        with Attempt(f"the manifest of image {name} cannot be read"):
+            found = Store(self.data_dir).cat_manifest(inputs.text(name, "an image's name"))
+            try:
+                return appc_manifest(found, f"image {name}")
+            except NotFound:
+                return found
+
+    def verify(self, *, quarantine: bool = True) -> Verified:
+        """Reads all blobs and unpacked layers again. What is broken is put aside, and is fetched again with
+        the next fetch of its image.
+        """
+        from carob.image.store import Store
+
+        with Attempt("the images cannot be verified"):
+            return Store(self.data_dir).verify(quarantine=quarantine)
+
+    def usage(self) -> Usage:
+        """What the images take on disk; what several share is counted once."""
+        from carob.image.store import Store
+
+        with Attempt("the images' disk use cannot be told"):
+            return Store(self.data_dir).usage()
 
     def import_path(self, path: str | os.PathLike[str], *, name: str) -> ResolvedImage:
         """Takes in a root file system (directory or tar archive) or an OCI image layout, under ``name``.
@@ -25,31 +207,46 @@ class Images:
         """
         from carob.image.store import Store
 
-        return Store(self._data_dir).import_path(os.fspath(path), name=name)
+        given, name = inputs.path(path, "the path of an image"), inputs.text(name, "an image's name")
+        with Attempt(f"image {name} cannot be taken in"):
+            return Store(self.data_dir).import_path(given, name=name)
 
     def resolve(self, name: str) -> ResolvedImage:
         """The image of this name or id; ``NotFound`` with a hint where there is none."""
         from carob.image.store import Store
 
-        return Store(self._data_dir).resolve(name)
+        name = inputs.text(name, "an image's name")
+        with Attempt(f"image {name} cannot be looked up"):
+            return Store(self.data_dir).resolve(name)
 
     def list(self) -> list[ImageSummary]:
         """All images."""
         from carob.image.store import Store
 
-        return Store(self._data_dir).list()
+        with Attempt("the images cannot be listed"):
+            return Store(self.data_dir).list()
 
     def remove(self, name_or_id: str) -> None:
         """Takes a name away, or an image with all its names. ``Conflict`` where a pod uses what would go."""
         from carob.image.store import Store
 
-        Store(self._data_dir).remove(name_or_id, in_use=in_use(self._data_dir))
+        name_or_id = inputs.text(name_or_id, "an image's name or id")
+        with Attempt(f"image {name_or_id} cannot be removed"):
+            Store(self.data_dir).remove(name_or_id, in_use=in_use(self.data_dir))
 
     def gc(self) -> Collected:
         """Deletes the blobs and layers that no name and no pod uses any more."""
-        from carob.image.gc import gc
+        with Attempt("the images cannot be collected"):
+            from carob.image.gc import gc
 
-        return gc(self._data_dir, in_use=lambda: in_use(self._data_dir))
+            return gc(self.data_dir, in_use=lambda: in_use(self.data_dir))
+
+
+def cancellation() -> Cancellation:
+    """What cancels a fetch: give it to ``Images.fetch`` and call its ``cancel`` from anywhere."""
+    from carob.image.cancel import Cancellation
+
+    return Cancellation()
 
 
 def in_use(data_dir: str) -> set[str]:
@@ -57,18 +254,27 @@ def in_use(data_dir: str) -> set[str]:
 
     Raises where a pod cannot be read, so that nothing is taken away for want of knowing.
     """
-    from carob.engine.documents import IMAGE_DIGEST
-    from carob.engine.status import annotation, manifest_summary
     from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
 
     used: set[str] = set()
     for pod in pods(data_dir, INCLUDE_ALL_DIRS):
         if isinstance(pod, BrokenPod):
             continue
-        for app in manifest_summary(pod)[1]:
-            used.add(annotation(app, IMAGE_DIGEST))
+        used.update(_images(pod))
         used.update(_trees(pod))
     return used - {""}
+
+
+def _images(pod: Pod) -> list[str]:
+    """The image ids that a pod's manifest names; none where there is no manifest, or it makes no sense."""
+    from carob.engine.documents import IMAGE_DIGEST
+    from carob.engine.status import annotation, app_entries
+    from carob.errors import CorruptData, NotFound
+
+    try:
+        return [annotation(app, IMAGE_DIGEST) for app in app_entries(pod)]
+    except (NotFound, CorruptData):
+        return []
 
 
 def _trees(pod: Pod) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, POD_NAME
+from carob.engine.failures import is_shortage
 from carob.errors import CarobError, NotFound
 from carob.linux.files import OPEN_DIRECTORY, read_file
 from carob.pod import INCLUDE_MOST_DIRS, BrokenPod, layout, open_pod, pods, scan
@@ -69,8 +70,10 @@ def statuses(data_dir: str) -> list[PodStatus]:
         try:
             pod.fd()  # from here on it is read whole, wherever it goes
             found.append(status.read(pod))
-        except NotFound:
-            continue  # removed since it was seen
+        except CarobError as error:
+            if is_shortage(error):
+                raise
+            continue  # removed since it was seen, or not for this user: a pod's trouble stays with it
     return found
 
 
@@ -92,7 +95,9 @@ def summaries(
             state = found[uuid]
             try:
                 raw = _read(f"{uuid}/pod", descriptors[state])
-            except OSError:
+            except OSError as error:
+                if is_shortage(error):
+                    raise
                 moved = _read_moved(data_dir, uuid)
                 if moved is None:
                     continue
@@ -121,9 +126,11 @@ def _read_moved(data_dir: str, uuid: str) -> bytes | None:
     try:
         with open_pod(data_dir, uuid) as pod:
             return read_file("pod", dir_fd=pod.fd())
-    except CarobError:
+    except NotFound:
         return None
-    except OSError:
+    except (OSError, CarobError) as error:
+        if is_shortage(error):
+            raise
         return b""
 
 

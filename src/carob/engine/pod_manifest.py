@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 
+from carob.engine.appc_images import by_appc_id
 from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, NETWORK, POD_NAME, identifier, image_hash
 from carob.engine.request import App, Mount, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
@@ -17,9 +18,10 @@ from carob.spec.appc import PodManifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Unpack
 
     from carob.engine.images import Images
+    from carob.engine.options import PodOptions
     from carob.spec.appc.pod import RuntimeApp
     from carob.spec.appc.volume import Volume
 
@@ -31,13 +33,8 @@ def request(
     raw: bytes,
     images: Images,
     *,
-    name: str = "",
-    network: str = "",
     default_network: str = "none",
-    hostname: str | None = None,
-    grace_s: float = 10.0,
-    runtime: str = "",
-    overlay: bool = True,
+    **given: Unpack[PodOptions],
 ) -> PodRequest:
     """The request that a pod manifest makes; what is given beside it goes over it.
 
@@ -51,22 +48,24 @@ def request(
     if not manifest.apps:
         raise InvalidInput("apps: a pod needs at least one app")
     noted = {str(one.name): str(one.value) for one in manifest.annotations}
-    said_name, said_network = noted.pop(POD_NAME, ""), noted.pop(NETWORK, default_network)
+    network: Any = noted.pop(NETWORK, default_network)
+    options: PodOptions = {"name": noted.pop(POD_NAME, ""), "network": network, "annotations": noted}
     volumes = {str(volume.name): volume for volume in manifest.volumes}
     for index, volume in enumerate(manifest.volumes):
         _refuse_volume(f"volumes[{index}]", volume)
-    apps = [_app(f"apps[{index}]", app, volumes, images) for index, app in enumerate(manifest.apps)]
-    chosen: Any = network or said_network
-    return PodRequest(
-        apps,
-        name=name or said_name,
-        network=chosen,
-        hostname=hostname,
-        grace_s=grace_s,
-        runtime=runtime,
-        overlay=overlay,
-        annotations=noted,
-    )
+    apps = [_checked_app(f"apps[{index}]", app, volumes, images) for index, app in enumerate(manifest.apps)]
+    options.update(given)
+    return PodRequest(apps, **options)
+
+
+def _checked_app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Images) -> App:
+    """What appc allows and an app here cannot be, such as a NUL in a word, is told with its path."""
+    try:
+        return _app(path, entry, volumes, images)
+    except InvalidInput as error:
+        if error.message.startswith(path):
+            raise
+        raise InvalidInput(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Images) -> App:
@@ -134,9 +133,11 @@ def _mount(volume: Volume, target: str, *, read_only: bool) -> Mount:
 def _image(path: str, entry: RuntimeApp, noted: dict[str, str], images: Images) -> str:
     """What names the image in the store."""
     digest = noted.get(IMAGE_DIGEST, "")
-    if digest and image_hash(digest) == str(entry.image.id):
-        return digest
     wanted = str(entry.image.id)
+    if digest and image_hash(digest) == wanted:
+        return digest
+    if was_appc := by_appc_id(images.data_dir, wanted):
+        return was_appc
     for summary in images.list():
         if not summary.problem and image_hash(summary.image_id) == wanted:
             return summary.image_id

@@ -6,15 +6,17 @@ make it a prepared pod, whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from carob.engine import documents
 from carob.engine.process import process, stop_signal
 from carob.engine.request import app_name_from
-from carob.errors import InvalidInput
+from carob.errors import InvalidInput, NotFound
 from carob.linux import cgroup
 from carob.linux.files import file_system_type, write_all
 from carob.pod import layout
+from carob.pod.failure import failed
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import dumps
 from carob.runtime import bundle
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from carob.runtime.driver import Runtime
 
 STAGE1_TREE = "carob-stage1-1"
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # Where an overlay's upper directory cannot be: other overlays and aufs, NFS, ZFS, FUSE.
 _NO_UPPER = {0x794C7630, 0x61756673, 0x6969, 0x2FC12FC1, 0x65735546}
 
@@ -38,13 +41,22 @@ _NO_UPPER = {0x794C7630, 0x61756673, 0x6969, 0x2FC12FC1, 0x65735546}
 class Ingredient:
     """One app of the request with its image, its unpacked layers and its name in the pod."""
 
-    __slots__ = ("app", "image", "name", "tree")
+    __slots__ = ("app", "appc", "image", "name", "tree")
 
-    def __init__(self, name: str, app: App, image: ResolvedImage, tree: Tree) -> None:
+    def __init__(
+        self,
+        name: str,
+        app: App,
+        image: ResolvedImage,
+        tree: Tree,
+        appc: dict[str, Any] | None = None,
+    ) -> None:
+        """``appc`` is how an image that was an ACI calls itself (``carob.engine.appc_images``)."""
         self.name = name
         self.app = app
         self.image = image
         self.tree = tree
+        self.appc = appc
 
 
 def app_names(apps: Sequence[App]) -> list[str]:
@@ -77,7 +89,12 @@ def _free_name(base: str, taken: set[str]) -> str:
 
 
 def write(pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], runtime: Runtime) -> None:
-    """Fills the directory of a pod that is being prepared; not yet durable."""
+    """Fills the directory of a pod that is being prepared; not yet durable.
+
+    Raises ``NotFound`` for a volume that is not there, and ``OSError``.
+    """
+    for one in ingredients:
+        _check_volumes(one)
     files = _Files(pod.fd())
     hostname = request.hostname or f"carob-{pod.uuid}"
     overlay = request.overlay and file_system_type(pod.fd()) not in _NO_UPPER
@@ -92,7 +109,10 @@ def write(pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], runt
     apps, volumes, planned = [], [], []
     for one in ingredients:
         run = process(one.app, one.image.config, one.tree.lower_dirs, hostname)
-        apps.append(documents.runtime_app(one.name, one.image.name, one.image.image_id, run, one.app.mounts))
+        app = documents.runtime_app(
+            one.name, one.image.name, one.image.image_id, run, one.app.mounts, appc=one.appc
+        )
+        apps.append(app)
         volumes += documents.volumes(one.name, one.app.mounts)
         planned.append(_write_app(files, one, run, rootfs=rootfs, overlay=overlay, group=group))
     plan = {
@@ -111,6 +131,20 @@ def write(pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], runt
         annotations[documents.POD_NAME] = request.name
     files.write(layout.MANIFEST, documents.pod_manifest(apps, volumes, annotations))
     files.write(layout.CREATED, b"")
+
+
+def _check_volumes(one: Ingredient) -> None:
+    """Init mounts what is there when the pod starts; who prepares a pod should learn of it now."""
+    for mount in one.app.mounts:
+        try:
+            os.stat(mount.source)
+        except OSError as error:
+            what = f"app {one.name}: the volume {mount.source} for {mount.target}"
+            if error.errno not in _NOT_THERE:
+                raise failed(error, f"{what} cannot be looked at") from error
+            raise NotFound(
+                f"{what} is not there: {error.strerror}", hint="make the file or directory first"
+            ) from error
 
 
 def _write_app(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from carob.engine.inputs import HIGHEST_ID, LAST_SIGNAL, account_number
 from carob.errors import InvalidInput
 from carob.runtime.bundle import Process
 
@@ -19,6 +20,7 @@ SIGNALS = {
     "HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14,
     "TERM": 15, "CONT": 18, "STOP": 19, "TSTP": 20, "WINCH": 28, "PWR": 30,
 }  # fmt: skip
+_RTMIN = 34
 _ACCOUNT_FILE_LIMIT = 1 << 20
 
 
@@ -37,19 +39,28 @@ def arguments(app: App, image: Mapping[str, Any]) -> list[str]:
             f"image {app.image} says nothing about what to run",
             hint=f"say it: carob run {app.image} -- COMMAND",
         )
+    if not words[0]:
+        raise InvalidInput(f"the command for image {app.image} is an empty string")
     return words
 
 
 def stop_signal(image: Mapping[str, Any]) -> int:
     """The signal that asks the app to end: the image's ``StopSignal``, SIGTERM by default."""
     said = str((image.get("config") or {}).get("StopSignal") or "TERM").upper()
-    if said.isdigit() and 0 < int(said) <= 64:
-        return int(said)
     name = said.removeprefix("SIG")
     if name.startswith("RTMIN"):
-        offset = name.removeprefix("RTMIN").removeprefix("+")
-        return 34 + (int(offset) if offset.isdigit() else 0)
-    return SIGNALS.get(name, 15)
+        number = _RTMIN + (_number(name.removeprefix("RTMIN").removeprefix("+")) or 0)
+    else:
+        number = SIGNALS.get(name) or _number(said) or 0
+    return number if 0 < number <= LAST_SIGNAL else SIGNALS["TERM"]
+
+
+def _number(digits: str) -> int | None:
+    """The number that an image's file or configuration has; ``None`` for what is none, or is no id."""
+    if not digits.isdecimal() or not digits.isascii() or len(digits) > 10:
+        return None
+    number = int(digits)
+    return number if number <= HIGHEST_ID else None
 
 
 def process(app: App, image: Mapping[str, Any], lower_dirs: Sequence[str], hostname: str) -> Process:
@@ -103,29 +114,31 @@ class Accounts:
 
     def _user(self, user: str, image: str) -> tuple[int, int, str, str]:
         for fields in self._lines("etc/passwd", 7):
-            if user in (fields[0], fields[2]) and fields[2].isdigit() and fields[3].isdigit():
-                return int(fields[2]), int(fields[3]), fields[5] or "/", fields[0]
-        if not user.isdigit():
+            uid, gid = _number(fields[2]), _number(fields[3])
+            if user in (fields[0], fields[2]) and uid is not None and gid is not None:
+                return uid, gid, fields[5] or "/", fields[0]
+        number = account_number(user, "user")
+        if number is None:
             raise InvalidInput(f"image {image} has no user {user!r}", hint="give a number: --user=UID:GID")
-        return int(user), 0, "/root" if user == "0" else "/", ""
+        return number, 0, "/root" if number == 0 else "/", ""
 
     def _group(self, group: str, image: str) -> int:
         for fields in self._lines("etc/group", 4):
-            if group in (fields[0], fields[2]) and fields[2].isdigit():
-                return int(fields[2])
-        if not group.isdigit():
+            gid = _number(fields[2])
+            if group in (fields[0], fields[2]) and gid is not None:
+                return gid
+        number = account_number(group, "group")
+        if number is None:
             raise InvalidInput(f"image {image} has no group {group!r}", hint="give a number: --user=UID:GID")
-        return int(group)
+        return number
 
     def _supplementary(self, name: str, primary: int) -> tuple[int, ...]:
         if not name:
             return ()
-        found = [
-            int(fields[2])
-            for fields in self._lines("etc/group", 4)
-            if name in fields[3].split(",") and fields[2].isdigit()
-        ]
-        return tuple(sorted(set(found) - {primary}))
+        members = [fields for fields in self._lines("etc/group", 4) if name in fields[3].split(",")]
+        return tuple(
+            sorted({gid for fields in members if (gid := _number(fields[2])) is not None} - {primary})
+        )
 
     def _lines(self, name: str, count: int) -> list[list[str]]:
         return [fields for line in self._text(name).splitlines() if len(fields := line.split(":")) == count]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from carob.engine import inputs
 from carob.errors import InvalidInput
 
 TYPE_CHECKING = False
@@ -11,17 +12,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal
 
+    from carob.engine.images import Pull
+
     Network = Literal["none", "host"]
 
-LONGEST_GRACE_S = 365 * 86400
+_PULLS = ("new", "missing", "never", "always")
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_OWN_ANNOTATIONS = "carob/"
 
 
 class Mount:
     """A directory or file of the host, seen by an app.
 
-    ``source`` is an absolute path on the host that exists when the pod starts, ``target`` an absolute path in
-    the app. ``recursive`` brings along what is mounted below the source.
+    ``source`` is an absolute path on the host that is there when the pod is prepared, ``target`` an absolute
+    path in the app. ``recursive`` brings along what is mounted below the source.
     """
 
     __slots__ = ("read_only", "recursive", "source", "target")
@@ -29,14 +33,11 @@ class Mount:
     def __init__(
         self, source: str | os.PathLike[str], target: str, *, read_only: bool = False, recursive: bool = True
     ) -> None:
-        self.source = os.fspath(source)
-        self.target = target
-        self.read_only = read_only
-        self.recursive = recursive
-        for path in (self.source, target):
-            if not path.startswith("/") or "\0" in path:
-                raise InvalidInput(f"a mount needs absolute paths, not {path!r}")
-        if os.path.normpath(target) == "/":
+        self.source = inputs.absolute_path(source, "the source of a mount")
+        self.target = inputs.absolute_path(target, "the target of a mount")
+        self.read_only = inputs.flag(read_only, "read_only of a mount")
+        self.recursive = inputs.flag(recursive, "recursive of a mount")
+        if os.path.normpath(self.target) == "/":
             raise InvalidInput("nothing can be mounted over an app's root directory")
 
     def __repr__(self) -> str:
@@ -66,47 +67,45 @@ class App:
         workdir: str | None = None,
         mounts: Sequence[Mount] = (),
     ) -> None:
-        if isinstance(args, str):
-            raise InvalidInput(
-                "args is a sequence of words, not one string", hint='App(image, ["sh", "-c", "…"])'
-            )
-        self.image = image
-        self.args = tuple(args)
-        self.name = name
-        self.env = dict(env or {})
-        self.exec = exec
-        self.user = user
-        self.workdir = workdir
-        self.mounts = tuple(mounts)
+        self.image = inputs.text(image, "an image's name")
         if not image:
             raise InvalidInput("an app needs an image")
-        if name is not None:
-            check_app_name(name)
-        _check_words(self.args, self.env, workdir)
+        self.args = inputs.words(args, "args", one="an argument")
+        self.name = None if name is None else check_app_name(name)
+        self.env = inputs.environment(env, "env")
+        self.exec = None if exec is None else inputs.word(exec, "exec")
+        self.user = None if user is None else _checked_user(user)
+        self.workdir = None if workdir is None else inputs.absolute_path(workdir, "a working directory")
+        self.mounts = inputs.items(mounts, "mounts")
+        if exec == "":
+            raise InvalidInput("exec is a program, not an empty string")
+        for mount in self.mounts:
+            if not isinstance(mount, Mount):
+                raise InvalidInput(
+                    f"mounts are made with Mount, not {mount!r}", hint='Mount("/source", "/target")'
+                )
 
     def __repr__(self) -> str:
         return f"App({self.image!r}, {list(self.args)!r}, name={self.name!r})"
 
 
-def _check_words(args: tuple[object, ...], env: dict[str, str], workdir: str | None) -> None:
-    for word in args:
-        if not isinstance(word, str) or "\0" in word:
-            raise InvalidInput(f"an argument is a string without NUL, not {word!r}")
-    for key, value in env.items():
-        if not key or "=" in key or "\0" in key + value:
-            raise InvalidInput(f"not an environment variable: {key!r}={value!r}")
-    if workdir is not None and not workdir.startswith("/"):
-        raise InvalidInput(f"a working directory is an absolute path, not {workdir!r}")
+def _checked_user(user: str) -> str:
+    name, colon, group = inputs.text(user, "user").partition(":")
+    if not name or (colon and not group):
+        raise InvalidInput(f"{user!r} is no user", hint="a name or number, perhaps with :GROUP")
+    return user
 
 
-def check_app_name(name: str) -> None:
-    """Raises ``InvalidInput`` for what is no AC Name (appc, types.md)."""
+def check_app_name(name: str) -> str:
+    """The name. Raises ``InvalidInput`` for what is no AC Name (appc, types.md)."""
+    inputs.text(name, "an app's name")
     if not name or not _NAME_CHARACTERS.issuperset(name) or not all(name.split("-")):
         raise InvalidInput(
             f"{name!r} is no app name", hint="use lower-case letters, digits, and single - between them"
         )
     if len(name) > 200:
         raise InvalidInput("an app name has at most 200 characters")
+    return name
 
 
 def _check_annotation(name: str) -> None:
@@ -119,6 +118,8 @@ def _check_annotation(name: str) -> None:
             f"{name!r} is no name of an annotation",
             hint="use lower-case letters and digits, and single ._~/- between",
         )
+    if name.startswith(_OWN_ANNOTATIONS):
+        raise InvalidInput(f"the annotation {name!r} is for carob to write", hint="use a name of your own")
 
 
 def app_name_from(image_name: str) -> str:
@@ -132,10 +133,14 @@ class PodRequest:
     """A whole pod: its apps (at least one, names unique) and what they share.
 
     ``hostname`` is by default ``carob-<uuid>``; ``name`` is a label for people and need not be unique;
-    ``grace_s`` is the time between the stop signal and SIGKILL.
+    ``grace_s`` is the time between the stop signal and SIGKILL. ``pull`` and ``insecure`` are those of
+    ``Images.fetch``, for images that are not in the store.
     """
 
-    __slots__ = ("annotations", "apps", "grace_s", "hostname", "name", "network", "overlay", "runtime")
+    __slots__ = (
+        "annotations", "apps", "grace_s", "hostname", "insecure", "name", "network", "overlay", "pull",
+        "runtime",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -148,22 +153,34 @@ class PodRequest:
         runtime: str = "",
         overlay: bool = True,
         annotations: Mapping[str, str] | None = None,
+        pull: Pull = "missing",
+        insecure: str = "none",
     ) -> None:
-        if not apps:
-            raise InvalidInput("a pod needs at least one app")
+        self.apps = _checked_apps(apps)
+        self.name = inputs.text(name, "a pod's name")
         if network not in ("none", "host"):
             raise InvalidInput(f"unknown network {network!r}", hint="use none or host")
-        if not 0 <= grace_s <= LONGEST_GRACE_S:
-            raise InvalidInput(f"a grace period is from 0 to {LONGEST_GRACE_S} seconds, not {grace_s!r}")
-        if hostname is not None and not 0 < len(hostname) <= 64:
-            raise InvalidInput(f"a host name has 1 to 64 characters: {hostname!r}")
-        self.apps = tuple(apps)
-        self.name = name
         self.network = network
-        self.hostname = hostname
-        self.grace_s = grace_s
-        self.runtime = runtime
-        self.overlay = overlay
-        self.annotations = dict(annotations or {})
+        self.hostname = None if hostname is None else inputs.host_name(hostname)
+        self.grace_s = inputs.seconds(grace_s, "a grace period", inputs.LONGEST_GRACE_S)
+        self.runtime = inputs.text(runtime, "runtime")
+        self.overlay = inputs.flag(overlay, "overlay")
+        if pull not in _PULLS:
+            raise InvalidInput(f"there is no pull policy {pull!r}", hint=f"one of {', '.join(_PULLS)}")
+        self.pull = pull
+        self.insecure = inputs.text(insecure, "insecure")
+        self.annotations = inputs.texts(annotations, "annotations")
         for key in self.annotations:
             _check_annotation(key)
+
+
+def _checked_apps(apps: Sequence[App]) -> tuple[App, ...]:
+    found = inputs.items(apps, "apps")
+    for app in found:
+        if not isinstance(app, App):
+            raise InvalidInput(
+                f"apps are made with App, not {app!r}", hint='App("image", ["command", "argument"])'
+            )
+    if not found:
+        raise InvalidInput("a pod needs at least one app")
+    return found

@@ -53,6 +53,13 @@ KEYS = (
     Key("dir", "path", "", "the data directory; empty: /var/lib/carob for root, else below XDG_DATA_HOME"),
     Key("runtime", "text", "", "the OCI runtime, by name or path; empty: crun, else runc"),
     Key("network", "text", "none", "the network of pods that ask for none", ("none", "host")),
+    Key(
+        "pull",
+        "text",
+        "missing",
+        "when pods ask where an image comes from",
+        ("missing", "new", "never", "always"),
+    ),
     Key("overlay", "flag", True, "whether apps' file systems are overlays; else the image is copied"),
     Key("grace_s", "seconds", 10.0, "seconds between an app's stop signal and SIGKILL"),
     Key("supervisor.python", "path", "", "the interpreter for supervisors; empty: the command's own"),
@@ -159,10 +166,8 @@ def _from_text(key: Key, text: str) -> object:
         case "flag":
             return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
         case "seconds":
-            try:
-                return float(text)
-            except ValueError:
-                return text
+            digits = text.replace(".", "", 1)
+            return float(text) if digits.isascii() and digits.isdecimal() else text
         case _:
             return text
 

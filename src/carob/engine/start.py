@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carob.engine import prepare
+from carob.engine.appc_images import own_name
 from carob.engine.supervision import MADE, PREPARED, READY, silent
 from carob.errors import CarobError, Conflict, LostRace
 from carob.linux.files import read_file
@@ -14,27 +15,32 @@ from carob.runtime import driver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from carob.engine.request import PodRequest
     from carob.engine.supervision import Progress, Supervision
-    from carob.image.store import Store
+    from carob.image.resolved import ResolvedImage
     from carob.image.trees import TreeHold, Trees
     from carob.pod import Pod
     from carob.supervisor import launch
+
+    Find = Callable[[str], ResolvedImage]
 
 
 class _Ingredients:
     """The request's apps with their images, unpacked and held against collection while in the block."""
 
-    def __init__(self, request: PodRequest, store: Store, trees: Trees) -> None:
+    def __init__(self, request: PodRequest, find: Find, trees: Trees) -> None:
         self._holds: list[TreeHold] = []
         self.found: list[prepare.Ingredient] = []
         names = prepare.app_names(request.apps)
         try:
             for name, app in zip(names, request.apps, strict=True):
-                image = store.resolve(app.image)
+                image = find(app.image)
                 hold = trees.hold(image)
                 self._holds.append(hold)
-                self.found.append(prepare.Ingredient(name, app, image, hold.tree))
+                appc = own_name(trees.directory, image.image_id)
+                self.found.append(prepare.Ingredient(name, app, image, hold.tree, appc))
         except BaseException:
             self.__exit__()
             raise
@@ -48,11 +54,11 @@ class _Ingredients:
 
 
 def prepare_pod(
-    data_dir: str, request: PodRequest, store: Store, trees: Trees, *, progress: Progress = silent
+    data_dir: str, request: PodRequest, find: Find, trees: Trees, *, progress: Progress = silent
 ) -> str:
     """Makes a prepared pod and returns its uuid."""
     runtime = driver.find(request.runtime)
-    with _Ingredients(request, store, trees) as parts, new_pod(data_dir) as pod:
+    with _Ingredients(request, find, trees) as parts, new_pod(data_dir) as pod:
         uuid = str(pod.uuid)
         progress(MADE, uuid)
         try:
@@ -67,7 +73,7 @@ def prepare_pod(
 def run_pod(
     data_dir: str,
     request: PodRequest,
-    store: Store,
+    find: Find,
     trees: Trees,
     supervision: Supervision,
     *,
@@ -85,7 +91,7 @@ def run_pod(
     kind = {"network": request.network, "runtime": runtime.path}
     with (
         supervision.start(**kind) as monitor,
-        _Ingredients(request, store, trees) as parts,
+        _Ingredients(request, find, trees) as parts,
         new_pod(data_dir) as pod,
     ):
         uuid = str(pod.uuid)

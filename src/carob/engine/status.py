@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, POD_NAME
 from carob.engine.ends import Unknown, from_record
+from carob.engine.failures import is_shortage
 from carob.engine.keeper import keepers
-from carob.errors import CarobError
+from carob.errors import CarobError, CorruptData
 from carob.linux.files import read_file
 from carob.pod import State
+from carob.pod.failure import failed
+from carob.pod.layout import MANIFEST
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from carob.engine.ends import AppEnd
@@ -95,14 +101,36 @@ def manifest_summary(pod: Pod) -> tuple[str, list[dict[str, Any]]]:
 
     No more is read or checked than a list shows: ``Pod.pod_manifest`` validates.
     """
+    document = _document(pod, MANIFEST)
+    return annotation(document, POD_NAME), _entries(document)
+
+
+def app_names(pod: Pod) -> list[str]:
+    """The names of the pod's apps. Raises as ``app_entries`` does."""
+    return [str(app["name"]) for app in app_entries(pod)]
+
+
+def app_entries(pod: Pod) -> list[dict[str, Any]]:
+    """The apps' entries of the manifest, for who must know them all.
+
+    Raises ``NotFound``, ``CorruptData``, ``OutOfResources`` and their like where they cannot be told.
+    """
     try:
-        document = loads(read_file("pod", dir_fd=pod.fd()))
-    except (OSError, ValueError, CarobError):
-        return "", []
-    if not isinstance(document, dict):
-        return "", []
-    apps = [app for app in _list_of(document, "apps") if isinstance(app, dict) and "name" in app]
-    return annotation(document, POD_NAME), apps
+        document = loads(read_file(MANIFEST, dir_fd=pod.fd()))
+    except OSError as error:
+        raise failed(error, f"cannot read the manifest of pod {pod.uuid}") from error
+    except ValueError as error:
+        raise CorruptData(f"the manifest of pod {pod.uuid} is not JSON: {error}") from error
+    return _entries(document if isinstance(document, dict) else {})
+
+
+def _entries(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [app for app in _list_of(document, "apps") if isinstance(app, dict) and _is_name(app.get("name"))]
+
+
+def _is_name(name: object) -> bool:
+    """Whether it can be one part of a path, which an app's name becomes."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not {"/", "\0"} & set(name)
 
 
 def _list_of(document: dict[str, Any], key: str) -> list[Any]:
@@ -120,14 +148,20 @@ def annotation(document: dict[str, Any], name: str) -> str:
 
 
 def read(pod: Pod) -> PodStatus:
-    """The status of an open pod, in the state it was last seen in."""
+    """The status of an open pod, in the state it was last seen in.
+
+    A file that is missing or broken never hides the rest. Raises ``OutOfResources`` where files could not be
+    looked at for want of descriptors or memory.
+    """
     name, apps = manifest_summary(pod)
     state = pod.state()
-    status = PodStatus(str(pod.uuid), name, state, tuple(_app(pod, app, state) for app in apps))
+    begun = state is State.RUNNING or pod.is_after_run()
+    ready = begun and pod.is_supervisor_ready()
+    status = PodStatus(str(pod.uuid), name, state, tuple(_app(pod, app, state, ready=ready) for app in apps))
     status.created_ns = _quietly(pod.creation_time_ns)
     status.started_ns = _quietly(pod.start_time_ns)
-    if state is State.RUNNING or pod.is_after_run():
-        status.ready = pod.is_supervisor_ready()
+    if begun:
+        status.ready = ready
         end = _document(pod, plans.END)
         status.outcome = str(end.get("outcome", ""))
         status.reason = str(end.get("reason", ""))
@@ -158,29 +192,35 @@ def _add_keepers(pod: Pod, status: PodStatus) -> None:
     status.warnings = tuple(warnings)
 
 
-def _app(pod: Pod, app: dict[str, Any], state: State) -> AppStatus:
+def _app(pod: Pod, app: dict[str, Any], state: State, *, ready: bool) -> AppStatus:
     name = str(app["name"])
-    record = _document(pod, plans.exit_record(name)) if state not in _NOT_STARTED else {}
+    begun = state not in _NOT_STARTED
+    record = _document(pod, plans.exit_record(name)) if begun else {}
+    started_ns = _time(record.get("started_ns")) if record or not begun else _started_ns(pod, name)
     end: AppEnd | None = None
     if record:
         end = from_record(record)
-    elif state in _NOT_STARTED or state is State.RUNNING:
-        end = None
-    else:
+    elif begun and state is not State.RUNNING:
         end = _end_without_record(pod, name)
+    phase = "running" if ready or started_ns is not None else "created"
     image = app.get("image")
     if not isinstance(image, dict):
         image = {}
-    phase = "ended" if end is not None else "running" if state is State.RUNNING else "created"
     return AppStatus(
         name,
         annotation(app, IMAGE_REFERENCE) or str(image.get("name") or ""),
         annotation(app, IMAGE_DIGEST) or str(image.get("id") or ""),
-        phase,
+        phase if end is None else "ended",
         end,
-        _time(record.get("started_ns")),
+        started_ns,
         _time(record.get("finished_ns")),
     )
+
+
+def _started_ns(pod: Pod, name: str) -> int | None:
+    """What init noted when it had started an app that it has not seen end."""
+    noted = _quietly(lambda: os.readlink(plans.start_mark(name), dir_fd=pod.fd()))
+    return int(noted) if noted is not None and noted.isascii() and noted.isdecimal() else None
 
 
 _NOT_STARTED = frozenset(
@@ -207,20 +247,25 @@ def _end_without_record(pod: Pod, name: str) -> AppEnd:
 
 
 def _document(pod: Pod, path: str) -> dict[str, Any]:
-    try:
-        document = loads(read_file(path, dir_fd=pod.fd()))
-    except (OSError, ValueError, CarobError):
-        return {}
+    """The object in a file of the pod; empty where there is none."""
+
+    def read_it() -> Any:
+        return loads(read_file(path, dir_fd=pod.fd()))
+
+    document = _quietly(read_it)
     return document if isinstance(document, dict) else {}
 
 
 def _time(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    """A time in nanoseconds since 1970, such as there can be one (up to the year 2262)."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 63 else None
 
 
-def _quietly(read_one: Any) -> Any:
+def _quietly(read_one: Callable[[], Any]) -> Any:
     """What ``read_one`` gives, or ``None`` where it cannot: one missing file never hides the rest."""
     try:
         return read_one()
-    except (OSError, CarobError):
+    except (OSError, ValueError, CarobError) as error:
+        if is_shortage(error):
+            raise
         return None

@@ -34,6 +34,10 @@ class Supervision:
         self.standby = standby
         self._standing_by: list[Standby] = []
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """In another process nothing stands by."""
+        return Supervision, (self.python, self.launcher)
+
     def start(self, *, network: str, runtime: str) -> launch.Monitor:
         """A monitor for a pod with this network and runtime: one that stands by, or a new one."""
         while self._standing_by:

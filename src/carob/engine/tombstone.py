@@ -10,6 +10,7 @@ import os
 import time
 
 from carob.engine import status as statuses
+from carob.engine.failures import is_shortage
 from carob.engine.views import pod_document
 from carob.errors import CarobError
 from carob.linux.files import make_directory_durably, read_file, write_file_durably
@@ -27,7 +28,10 @@ KEEP_S = 24 * 3600.0
 
 
 def write(pod: Pod, data_dir: str) -> None:
-    """Writes the record of an ended pod. A full disk does not keep the pod from being removed."""
+    """Writes the record of an ended pod. A full disk does not keep the pod from being removed.
+
+    Raises ``OutOfResources`` or ``OSError`` where descriptors or memory were short, which may soon be over.
+    """
     directory = os.path.join(data_dir, DIRECTORY)
     try:
         document = pod_document(statuses.read(pod))
@@ -37,8 +41,9 @@ def write(pod: Pod, data_dir: str) -> None:
             write_file_durably(f"{pod.uuid}.json", (dumps(document) + "\n").encode(), dir_fd=descriptor)
         finally:
             os.close(descriptor)
-    except (OSError, CarobError):
-        return
+    except (OSError, CarobError) as error:
+        if is_shortage(error):
+            raise
 
 
 def read(data_dir: str, uuid: str) -> dict[str, Any] | None:
@@ -47,7 +52,9 @@ def read(data_dir: str, uuid: str) -> dict[str, Any] | None:
         return None
     try:
         document = loads(read_file(os.path.join(data_dir, DIRECTORY, f"{uuid}.json")))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_shortage(error):
+            raise
         return None
     return document if isinstance(document, dict) else None
 

@@ -6,7 +6,7 @@ import pytest
 
 from carob.cli.app_grammar import parse as parse_apps
 from carob.cli.options import Command, Option, UsageError, parse
-from carob.cli.values import count, duration_s, moment_ns
+from carob.cli.values import count, duration_s, moment_ns, variable
 from carob.cli.volumes import mounts, named_volumes
 from carob.errors import CarobError, Unsupported
 
@@ -40,7 +40,6 @@ COMMAND = Command(
         (["--wait=5s", "a"], {"--wait": ["5s"]}, ["a"]),
         (["--", "--tail", "-"], {}, ["--tail", "-"]),
         (["-"], {}, ["-"]),
-        (["--tail="], {"--tail": [""]}, []),
     ],
 )
 def test_options(words: list[str], expected: dict[str, list[str]], rest: list[str]) -> None:
@@ -52,7 +51,20 @@ def test_options(words: list[str], expected: dict[str, list[str]], rest: list[st
     assert arguments.words == rest
 
 
-@pytest.mark.parametrize("words", [["--nope"], ["-x"], ["--tail"], ["--follow=1"], ["-n"], ["-xf"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--nope"],
+        ["-x"],
+        ["--tail"],
+        ["--follow=1"],
+        ["-n"],
+        ["-xf"],
+        ["--tail="],
+        ["--tail", ""],
+        ["--wait="],
+    ],
+)
 def test_wrong_options(words: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(COMMAND, words)
@@ -97,6 +109,15 @@ def test_wrong_lines_of_apps(line: str) -> None:
         parse_apps(APPS, line.split())
 
 
+def test_an_option_of_an_app_before_its_image_is_told_where_it_goes() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_apps(APPS, ["--exec=y", "a"])
+    assert (caught.value.message, caught.value.hint) == (
+        "--exec is for one app",
+        "put it after the app's image",
+    )
+
+
 def test_arguments_may_be_none_or_empty() -> None:
     assert [app.arguments for app in parse_apps(APPS, ["a", "b", "--"]).apps] == [None, []]
 
@@ -109,7 +130,28 @@ def test_durations(text: str, seconds: float) -> None:
     assert duration_s(text, "--x") == seconds
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1x", "1h30", "h", "nan", "inf", "1..2s", "5 s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "-1",
+        "1x",
+        "1h30",
+        "h",
+        "nan",
+        "inf",
+        "1..2s",
+        "5 s",
+        " 5",
+        "٣",
+        "٣s",
+        "1e3",
+        "1_0",
+        "9" * 400,
+        ".",
+    ],
+)
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="--x"):
         duration_s(text, "--x")
@@ -119,12 +161,26 @@ def test_numbers_and_moments() -> None:
     assert count("12", "--x") == 12
     assert moment_ns("@1.5", "--x") == 1_500_000_000
     assert moment_ns("1970-01-01T00:00:02Z", "--x") == 2_000_000_000
-    for wrong in ("-1", "1.0", "", "٣"):
+    assert moment_ns("999999999999d", "--x") == 0
+    assert moment_ns("@999999999999999999", "--x") == 2**63 - 1
+    for wrong in ("-1", "1.0", "", "٣", "9" * 5000):
         with pytest.raises(UsageError):
             count(wrong, "--x")
-    for wrong in ("@x", "@nan", "yesterday", "2024-13-01"):
+    for wrong in ("@x", "@nan", "@", "@٣", "@1e3", "yesterday", "2024-13-01", "0001-01-01", "9999-12-31T99"):
         with pytest.raises(UsageError):
             moment_ns(wrong, "--x")
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE", "value")
+    assert [variable(text, "--x") for text in ("A=", "A=b=c", "HERE")] == [
+        ("A", ""),
+        ("A", "b=c"),
+        ("HERE", "value"),
+    ]
+    for wrong in ("", "=x", "NOT_SET_HERE"):
+        with pytest.raises(UsageError, match="--x"):
+            variable(wrong, "--x")
 
 
 def test_volumes() -> None:
@@ -158,6 +214,15 @@ def test_wrong_volumes(volume: str, mount: str) -> None:
     with pytest.raises(CarobError):  # noqa: PT012 - which step refuses it does not matter
         named = named_volumes([volume])
         mounts([volume], [mount] if mount else [], named)
+
+
+def test_a_relative_source_is_told_how_to_be_written() -> None:
+    with pytest.raises(UsageError) as caught:
+        mounts(["data:/b"], [], named_volumes([]))
+    assert (caught.value.message, caught.value.hint) == (
+        "--volume: 'data' is no absolute path",
+        "./data for one below this directory",
+    )
 
 
 def test_volumes_that_are_not_supported_are_named() -> None:

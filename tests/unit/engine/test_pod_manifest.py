@@ -137,6 +137,30 @@ def test_what_carob_cannot_do_is_refused_by_name(images: Images, path: str, valu
     assert caught.value.message.startswith(path)
 
 
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ({"exec": ["/bin/x", "a\0b"]}, "an argument has a NUL in it"),
+        ({"exec": ["/bin/\0x"]}, "exec has a NUL in it"),
+        ({"environment": [{"name": "A", "value": "\0"}]}, "A in env has a NUL in it"),
+        ({"workingDirectory": "/a\0b"}, "a working directory has a NUL in it"),
+    ],
+)
+def test_what_no_process_can_be_given_is_refused_as_for_any_app(
+    images: Images, app: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(document(**app), images)
+    assert caught.value.message.startswith(f"apps[0]: {words}")
+
+
+def test_a_manifest_cannot_say_what_carob_notes_itself(images: Images) -> None:
+    value = document()
+    value["annotations"] = [{"name": "carob/surprise", "value": "x"}]
+    with pytest.raises(InvalidInput, match="'carob/surprise' is for carob to write"):
+        read(value, images)
+
+
 def test_what_is_no_pod_manifest(images: Images, tmp_path: Path) -> None:
     for raw in (b"", b"{}", b'{"acKind":"ImageManifest","acVersion":"0.8.11"}', b'{"acKind":"PodManifest"}'):
         with pytest.raises(InvalidInput):

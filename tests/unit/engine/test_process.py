@@ -47,6 +47,10 @@ def test_an_image_that_says_nothing_needs_a_command() -> None:
         ("", 15),
         ("bogus", 15),
         ("0", 15),
+        ("65", 15),
+        ("²", 15),
+        ("SIGRTMIN+99", 15),
+        ("SIGRTMIN+²", 34),
     ],
 )
 def test_stop_signals(said: str, number: int) -> None:
@@ -82,7 +86,32 @@ def test_numbers_need_no_account(layers: list[str]) -> None:
     assert (account.uid, account.gid, account.home) == (1000, 1001, "/")
 
 
-@pytest.mark.parametrize("wanted", ["nobody-here", "web:nobody-here", "-1"])
+def test_a_command_that_is_empty_is_none() -> None:
+    with pytest.raises(InvalidInput, match="is an empty string"):
+        arguments(App("i", [""]), {})
+
+
+def test_accounts_of_an_image_with_numbers_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(
+        "high:x:4294967295:0::/:\nsup:x:²:0::/:\narab:x:٣:0::/:\nend:x:4294967294:1::/e:\n"
+    )
+    (tmp_path / "etc/group").write_text("high:x:99999999999:end\nsup:x:²:end\nfine:x:7:end\n")
+    accounts = Accounts([str(tmp_path)])
+    found = accounts.find("end", image="i")
+    assert (found.uid, found.gid, found.groups) == (4294967294, 1, (7,))
+    for name in ("high", "sup", "arab", "²", "٣", "end:high", "end:sup"):
+        with pytest.raises(InvalidInput, match=r"no (user|group)"):
+            accounts.find(name, image="i")
+
+
+@pytest.mark.parametrize("wanted", ["4294967295", "web:4294967295", "9" * 5000])
+def test_numbers_that_are_too_high_are_refused(layers: list[str], wanted: str) -> None:
+    with pytest.raises(InvalidInput, match="is too high"):
+        Accounts(layers).find(wanted, image="i")
+
+
+@pytest.mark.parametrize("wanted", ["nobody-here", "web:nobody-here", "-1", "²", "web:٣"])
 def test_names_that_the_image_has_not_are_refused(layers: list[str], wanted: str) -> None:
     with pytest.raises(InvalidInput, match=r"no (user|group)"):
         Accounts(layers).find(wanted, image="i")

@@ -1,0 +1,82 @@
+"""Where images come from and go to, as this host is configured.
+
+registries.toml says how registries are reached and what short names stand for, the files of docker, podman
+and skopeo who is who there; the key store says who may sign appc images, policy.json which OCI images are
+taken in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from carob.image.registry.configuration import EVERY_HOST, Configuration, Rule, load
+from carob.image.registry.source import RegistrySource
+from carob.image.source_open import Remotes
+from carob.image.trust.insecure import Insecure, parse_insecure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from carob.image.fetch import Accept
+    from carob.image.registry.credentials import Credentials
+    from carob.image.source import Source
+    from carob.spec.address import ImageAddress
+    from carob.spec.reference import Reference
+
+
+class Elsewhere:
+    """The configuration, read when it is first needed; one object for one call of the engine.
+
+    ``insecure`` are words of rkt's ``--insecure-options`` (``carob.image.trust.insecure``): ``tls`` and
+    ``http`` for registries too, ``image`` for a policy too. ``credentials`` go before all files.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        insecure: str | Iterable[str] = "none",
+        credentials: Credentials | None = None,
+    ) -> None:
+        self._data_dir = data_dir
+        self._credentials = credentials
+        self.insecure: Insecure = parse_insecure(insecure)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """registries.toml, with every registry trusted as it is where that was asked for."""
+        found = load()
+        if not (self.insecure.tls or self.insecure.http):
+            return found
+        rules = {prefix: replace(rule, insecure=True) for prefix, rule in found.rules.items()}
+        rules.setdefault(EVERY_HOST, Rule(prefix=EVERY_HOST, insecure=True))
+        return Configuration(found.aliases, rules)
+
+    def alias(self, reference: Reference) -> Reference | None:
+        """What a name without a domain stands for."""
+        return self.configuration.expand(reference)
+
+    def remotes(self) -> Remotes:
+        """How sources outside this host are opened."""
+        return Remotes(registry=self.registry, appc=self._appc)
+
+    def registry(self, reference: Reference) -> RegistrySource:
+        """An image of a registry."""
+        return RegistrySource(reference, self.configuration, credentials=self._credentials)
+
+    def _appc(self, address: ImageAddress) -> Source:
+        from carob.image.aci.finder import AciSettings
+        from carob.image.aci.source import open_appc
+
+        return open_appc(address, AciSettings(self._data_dir, insecure=self.insecure))
+
+    def accept(self) -> Accept | None:
+        """The policy's word on an image; ``None`` where all are taken."""
+        if self.insecure.image:
+            return None
+        from carob.image.trust.admission import Admission
+        from carob.image.trust.policy import load_policy
+
+        return Admission(load_policy(), open_registry=self.registry)
