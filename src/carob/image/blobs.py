@@ -8,14 +8,23 @@ cleaned up after a crash but files that nobody locks.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 
 from carob.errors import CorruptData
 from carob.image.durable import make_directory, replace_file, sync_directory, write_all
 from carob.image.layout import LAYOUT_FILE, TEMPORARY, Layout, open_regular
 from carob.image.locks import Lock, create_shared, lock
 from carob.linux.syscall import rename_noreplace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.spec.oci.descriptor import Descriptor
+
+PARTIAL = ".partial"
+TURN = ".turn"
 
 _LAYOUT_VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 
@@ -41,10 +50,20 @@ def temporary_path(layout: Layout, purpose: str) -> str:
     return f"{layout.path}/{TEMPORARY}/{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
 
 
-class HeldBlobs:
-    """The blobs that one writer put into a layout and that no index names yet.
+def partial_path(layout: Layout, digest: str) -> str:
+    """Where the part of a blob is that was downloaded so far."""
+    return f"{layout.path}/{TEMPORARY}/{digest.partition(':')[2]}{PARTIAL}"
 
-    Use it with ``with``; leave the block when the index is written.
+
+def turn_path(layout: Layout, digest: str) -> str:
+    """The fifo of whoever downloads a blob, see ``carob.image.turn``."""
+    return f"{layout.path}/{TEMPORARY}/{digest.partition(':')[2]}{TURN}"
+
+
+class HeldBlobs:
+    """The blobs that one writer put into a layout, or found there, and that no index names yet.
+
+    Use it with ``with``; leave the block when the index is written. Shared by threads freely.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -76,6 +95,26 @@ class HeldBlobs:
     def hold(self, held: Lock) -> None:
         """Keeps a lock until the end of the block."""
         self._locks.append(held)
+
+    def hold_present(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there by now, as long as it should be; then it is held. Its bytes are not
+        read: what has the name of a digest had that digest (``image verify`` looks again).
+        """
+        try:
+            held = lock(self.layout.blob_path(descriptor.digest), exclusive=False)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                return False  # a link or a socket, which is no blob and will be replaced
+            raise
+        assert held is not None
+        status = os.fstat(held.fd)
+        if stat.S_ISREG(status.st_mode) and status.st_size == descriptor.size_bytes:
+            self.hold(held)
+            return True
+        held.close()
+        return False
 
 
 class BlobWriter:

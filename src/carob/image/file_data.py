@@ -1,61 +1,75 @@
-"""Writing an unpacked file: what is zeros in the archive, or missing from it, becomes holes."""
+"""Writing an unpacked file's data: what is zeros in the archive, or missing from it, becomes holes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from binascii import hexlify
+from hashlib import sha256
 
-from carob.image.metadata import set_open_metadata
-from carob.image.tar_entry import Entry
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from hashlib import _Hash
 
+    from carob.image.tar_entry import Entry
+
+EMPTY_DIGEST = hexlify(sha256().digest())
 _HOLE_BYTES = 4096
+_ZEROS = memoryview(bytes(1 << 18))
 
 
-def make_file(entry: Entry, dir_fd: int, name: bytes, data: Iterable[memoryview]) -> None:
-    """Makes the file ``name``, which must not be there, with all that its entry says."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(name, flags, 0o600, dir_fd=dir_fd)
-    try:
-        if entry.extents is None:
-            _write_with_holes(fd, data)
-        else:
-            _write_extents(fd, data, entry.extents)
-            os.ftruncate(fd, entry.real_size_bytes)
-        set_open_metadata(fd, entry)
-    finally:
-        os.close(fd)
-
-
-def _write_with_holes(fd: int, data: Iterable[memoryview]) -> None:
-    """Writes the pieces; those of zeros become holes."""
+def write_data(fd: int, entry: Entry, data: Iterable[memoryview]) -> bytes:
+    """Writes the data of a file's entry into an open, empty file; returns the SHA-256 of the content, in
+    hexadecimal digits.
+    """
+    if entry.extents is not None:
+        return _write_extents(fd, entry, data)
+    if not entry.size_bytes:
+        return EMPTY_DIGEST
+    content = sha256()
     position = written = 0
     for piece in data:
-        is_zeros = len(piece) >= _HOLE_BYTES and piece[0] == piece[-1] == 0 and not bytes(piece).strip(b"\0")
-        if not is_zeros:
+        content.update(piece)
+        length = len(piece)
+        if length < _HOLE_BYTES or piece[0] or piece[-1] or piece.tobytes().strip(b"\0"):
             _write_at(fd, piece, position)
-            written = position + len(piece)
-        position += len(piece)
+            written = position + length
+        position += length
     if position > written:
         os.ftruncate(fd, position)
+    return hexlify(content.digest())
 
 
-def _write_extents(fd: int, data: Iterable[memoryview], extents: Iterable[tuple[int, int]]) -> None:
-    remaining = iter(extents)
+def _write_extents(fd: int, entry: Entry, data: Iterable[memoryview]) -> bytes:
+    """Writes the data of a sparse file where its map says."""
+    assert entry.extents is not None
+    content = sha256()
+    remaining = iter(entry.extents)
     position = end = 0
     for whole in data:
         piece = whole
         while piece:
-            while position == end:
-                position, length = next(remaining)
-                end = position + length
+            if position == end:
+                start, length = next(remaining)
+                _update_with_zeros(content, start - position)
+                position, end = start, start + length
             part = piece[: end - position]
+            content.update(part)
             _write_at(fd, part, position)
             position += len(part)
             piece = piece[len(part) :]
+    _update_with_zeros(content, entry.real_size_bytes - position)
+    os.ftruncate(fd, entry.real_size_bytes)
+    return hexlify(content.digest())
+
+
+def _update_with_zeros(content: _Hash, count: int) -> None:
+    while count > 0:
+        content.update(_ZEROS[:count])
+        count -= len(_ZEROS)
 
 
 def _write_at(fd: int, data: memoryview, position: int) -> None:
-    while data:
-        written = os.pwrite(fd, data, position)
+    while (written := os.pwrite(fd, data, position)) < len(data):
         position += written
         data = data[written:]

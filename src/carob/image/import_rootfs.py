@@ -8,22 +8,23 @@ because digest and diff id are then one, so that unpacking hashes once and infla
 from __future__ import annotations
 
 import os
-import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from carob.errors import CorruptData, InvalidInput, NotFound, PermissionDenied
+from carob.errors import CorruptData, InvalidInput
+from carob.image.archive_input import open_input
+from carob.image.archive_pipe import packed
 from carob.image.blobs import BlobWriter, HeldBlobs
 from carob.image.compression import EVERY_COMPRESSION, Compression
 from carob.image.index_update import add_name
 from carob.image.layer_stream import LAYER_COMPRESSIONS, LayerStream
-from carob.image.layer_unpack import WHITEOUT, clean_path
 from carob.image.layout import Layout
 from carob.image.metadata import check_xattrs
 from carob.image.pack import pack_directory
 from carob.image.tar_entry import DEVICES, Entry
 from carob.image.tar_reader import TarReader
+from carob.image.unpack_paths import WHITEOUT, clean_path
 from carob.spec.oci.config import check_config, rootfs_config
 from carob.spec.oci.descriptor import (
     CONFIG,
@@ -58,15 +59,36 @@ class _Contents:
 
 def import_rootfs(layout: Layout, path: str, name: str, overrides: Mapping[str, Any]) -> Descriptor:
     """Stores the image, gives it ``name`` (in normal form) and returns its manifest's descriptor."""
+    store = _store_directory if os.path.isdir(path) else _store_tar
+    return _import(layout, name, path, overrides, lambda writer, contents: store(path, writer, contents))
+
+
+def import_layers(
+    layout: Layout, layers: Sequence[str], name: str, overrides: Mapping[str, Any]
+) -> Descriptor:
+    """The same for what overlayfs would show of ``layers``, directories, top first."""
+
+    def store(writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+        with packed(layers) as pipe:
+            return _store_stream(pipe, name, writer, contents)
+
+    return _import(layout, name, name, overrides, store)
+
+
+def _import(
+    layout: Layout,
+    name: str,
+    what: str,
+    overrides: Mapping[str, Any],
+    store_layer: Callable[[BlobWriter, _Contents], tuple[str, str]],
+) -> Descriptor:
+    """Stores an image of the layer that ``store_layer`` writes; that returns its diff id and media type."""
     contents = _Contents()
     with HeldBlobs(layout) as blobs:
         with blobs.new() as writer:
-            if os.path.isdir(path):
-                diff_id, media_type = _store_directory(path, writer, contents)
-            else:
-                diff_id, media_type = _store_tar(path, writer, contents)
+            diff_id, media_type = store_layer(writer, contents)
             layer = Descriptor(media_type, writer.commit(), writer.size_bytes)
-        config = _config(contents, diff_id, path, overrides)
+        config = _config(contents, diff_id, what, overrides)
         descriptor = store_image(blobs, config, (layer,))
         blobs.flush()
         add_name(layout, name, descriptor)
@@ -87,39 +109,28 @@ def _store_directory(path: str, writer: BlobWriter, contents: _Contents) -> tupl
 
 
 def _store_tar(path: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
-    """Stores a tar and reads it through meanwhile; the diff id and the layer's media type."""
     fd = open_input(path)
     try:
-        stream = LayerStream(fd, path, allowed=EVERY_COMPRESSION)
-        is_kept = stream.compression in LAYER_COMPRESSIONS
-        if is_kept:
-            stream.copy_raw_to(writer.write)
-        else:
-            stream.copy_plain_to(writer.write)
-        for entry in TarReader(stream.read, path):
-            _check_member(entry, path)
-            contents.note(entry)
-        stream.drain()
+        return _store_stream(fd, path, writer, contents)
     finally:
         os.close(fd)
+
+
+def _store_stream(fd: int, what: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+    """Stores a tar and reads it through meanwhile; the diff id and the layer's media type."""
+    stream = LayerStream(fd, what, allowed=EVERY_COMPRESSION)
+    is_kept = stream.compression in LAYER_COMPRESSIONS
+    if is_kept:
+        stream.copy_raw_to(writer.write)
+    else:
+        stream.copy_plain_to(writer.write)
+    for entry in TarReader(stream.read, what):
+        _check_member(entry, what)
+        contents.note(entry)
+    stream.drain()
     if not contents.count:
-        raise InvalidInput(f"{path} is no root file system: there is nothing in the tar")
+        raise InvalidInput(f"{what} is no root file system: there is nothing in the tar")
     return stream.diff_id, _MEDIA_TYPES.get(stream.compression, LAYER)
-
-
-def open_input(path: str) -> int:
-    """Opens a file (or a pipe) that the caller named; links are followed."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFound(f"there is no {path}") from error
-    except PermissionError as error:
-        raise PermissionDenied(f"cannot read {path}: {error.strerror}") from error
-    mode = os.fstat(fd).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        os.close(fd)
-        raise InvalidInput(f"{path} is neither a file nor a directory")
-    return fd
 
 
 def _check_member(entry: Entry, path: str) -> None:

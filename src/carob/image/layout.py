@@ -6,6 +6,7 @@
     <layout>/index.json               names; replaced as a whole under an exclusive flock of <layout>
     <layout>/blobs/sha256/<hex>       blobs; never changed once they have this name
     <layout>/.tmp/                    blobs being written, each flocked by its writer
+    <layout>/.quarantine/             blobs that were found broken
 
 Readers take no lock: the index is replaced by one rename, and a blob is there before an index names it.
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import os
 
-from carob.errors import CorruptData, NotFound, PermissionDenied
+from carob.errors import CorruptData, NotFound
+from carob.linux.failure import failed
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.document import DOCUMENT_BYTES, INDEX_BYTES
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 INDEX_FILE = "index.json"
 LAYOUT_FILE = "oci-layout"
 TEMPORARY = ".tmp"
+QUARANTINE = ".quarantine"
 
 _REGULAR_FILE = 0o100000
 _FILE_TYPE = 0o170000
@@ -86,17 +89,15 @@ class Layout:
 
 def open_regular(path: str, *, dir_fd: int | None = None) -> int:
     """Opens a regular file for reading, without following a link at its end and without hanging on a
-    fifo. ``FileNotFoundError`` is let through; anything else is ``CorruptData`` or ``PermissionDenied``.
+    fifo. ``FileNotFoundError`` is let through; anything else is ``CorruptData`` or what the failure means.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, dir_fd=dir_fd)
     except FileNotFoundError:
         raise
-    except PermissionError as error:
-        raise PermissionDenied(f"cannot read {path}: {error.strerror}") from error
     except OSError as error:
-        raise CorruptData(f"{path}: not a regular file ({error.strerror})") from error
+        raise failed(error, f"cannot read {path}") from error
     if os.fstat(fd).st_mode & _FILE_TYPE != _REGULAR_FILE:
         os.close(fd)
         raise CorruptData(f"{path}: not a regular file")

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+from _thread import RLock
 
 from carob.errors import PermissionDenied
 
+# Held while a descriptor exists that the fork hook does not know yet, and by the hook while forking.
+_fork_guard = RLock()
 _held: set[int] = set()
 
 
@@ -22,9 +25,12 @@ def _close_in_child() -> None:
         except OSError:
             pass
     _held.clear()
+    _fork_guard.release()
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+os.register_at_fork(
+    before=_fork_guard.acquire, after_in_parent=_fork_guard.release, after_in_child=_close_in_child
+)
 
 
 class Lock:
@@ -39,20 +45,36 @@ class Lock:
 
     def close(self) -> None:
         """Lets the lock go and closes its descriptor; a second call does nothing."""
-        fd, self.fd = self.fd, -1
-        if fd < 0 or self._owner != os.getpid():
-            return  # in a forked child it is closed already, and the number may be another file's
-        _held.discard(fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-        finally:
-            os.close(fd)
+        with _fork_guard:
+            fd, self.fd = self.fd, -1
+            if fd < 0 or self._owner != os.getpid():
+                return  # in a forked child it is closed already, and the number may be another file's
+            _held.discard(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_UN)
+            finally:
+                os.close(fd)
 
     def __enter__(self) -> Lock:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def is_at(self, path: str) -> bool:
+        """Whether ``path`` is still this file."""
+        ours = os.fstat(self.fd)
+        try:
+            there = os.stat(path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+
+def open_for_lock(path: str, flags: int, mode: int = 0o600) -> Lock:
+    """Opens a file whose lock is about to be taken; no link is followed, no child inherits it."""
+    with _fork_guard:
+        return Lock(os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode))
 
 
 def lock(path: str, *, exclusive: bool, wait: bool = True) -> Lock | None:
@@ -61,18 +83,27 @@ def lock(path: str, *, exclusive: bool, wait: bool = True) -> Lock | None:
     Returns ``None`` where ``wait`` is false and another holds it. ``FileNotFoundError`` where there is
     nothing at ``path``; what was renamed away while we waited does not count as being there.
     """
-    operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    return _lock(path, os.O_RDONLY, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, wait)
+
+
+def lock_for_writing(path: str) -> Lock:
+    """A shared lock on the file at ``path``, open for reading and writing. ``FileNotFoundError`` as above."""
+    held = _lock(path, os.O_RDWR, fcntl.LOCK_SH, True)
+    assert held is not None
+    return held
+
+
+def _lock(path: str, flags: int, operation: int, wait: bool) -> Lock | None:
     if not wait:
         operation |= fcntl.LOCK_NB
     while True:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            held = open_for_lock(path, flags)
         except PermissionError as error:
             raise PermissionDenied(f"cannot open {path}: {error.strerror}") from error
-        held = Lock(fd)
         try:
-            fcntl.flock(fd, operation)
-            if _is_at(fd, path):
+            fcntl.flock(held.fd, operation)
+            if held.is_at(path):
                 return held
         except BlockingIOError:
             held.close()
@@ -84,27 +115,18 @@ def lock(path: str, *, exclusive: bool, wait: bool = True) -> Lock | None:
 
 
 def create_shared(path: str) -> Lock | None:
-    """Makes the file ``path``, which must not be there, with a shared lock on it, open for writing.
+    """Makes the file ``path``, which must not be there, with a shared lock on it, open for reading and
+    writing.
 
     ``None`` where a garbage collection took the file for left behind before it was locked: try again.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    held = Lock(fd)
+    held = open_for_lock(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        if _is_at(fd, path):
+        fcntl.flock(held.fd, fcntl.LOCK_SH)
+        if held.is_at(path):
             return held
     except BaseException:
         held.close()
         raise
     held.close()
     return None
-
-
-def _is_at(fd: int, path: str) -> bool:
-    ours = os.fstat(fd)
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)

@@ -1,22 +1,42 @@
 """How overlayfs marks deletions in a layer, and how stacked layers are looked through.
 
-A file deleted from the layers below is a character device 0/0 of its name; a directory that hides those
-below has the extended attribute ``trusted.overlay.opaque=y`` (kernel, filesystems/overlayfs.rst).
+A file deleted from the layers below is a character device 0/0 of its name, which since Linux 5.8 needs no
+privilege; a directory that hides those below has an extended attribute ``opaque=y``: ``trusted.overlay`` for
+mounts that root makes, ``user.overlay`` for those made in a user namespace, with the option ``userxattr``
+(kernel, filesystems/overlayfs.rst).
 """
 
 from __future__ import annotations
 
+import enum
 import os
 import stat
-from collections.abc import Sequence
 
 from carob.image.rooted import DIRECTORY
 
-OPAQUE_XATTR = "trusted.overlay.opaque"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 RESERVED_XATTRS = ("trusted.overlay.", "user.overlay.")
 """Prefixes of what overlayfs keeps for itself: from an archive they would forge its structures."""
 
 WHITEOUT_DEVICE = os.makedev(0, 0)
+
+
+class OverlayForm(enum.Enum):
+    """Where the attributes of overlayfs are; the layers of one stack all have the same form."""
+
+    TRUSTED = "trusted"
+    USER = "user"
+
+    @property
+    def opaque_xattr(self) -> str:
+        """The extended attribute of a directory that hides those below it."""
+        return f"{self.value}.overlay.opaque"
+
+
+_OPAQUE_XATTRS = tuple(form.opaque_xattr for form in OverlayForm)
 
 
 def is_whiteout(status: os.stat_result) -> bool:
@@ -25,46 +45,47 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 
 def is_opaque(fd: int) -> bool:
-    """Whether an open directory hides the directories below it."""
-    try:
-        return os.getxattr(fd, OPAQUE_XATTR) == b"y"
-    except OSError:
-        return False
+    """Whether an open directory hides the directories below it, in whichever form."""
+    for name in _OPAQUE_XATTRS:
+        try:
+            if os.getxattr(fd, name) == b"y":
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def open_merged_directory(layers: Sequence[str], path: bytes) -> int | None:
     """Opens the topmost directory that gives ``path`` its owner, mode and times in the stacked ``layers``
     (top first); ``None`` where the stack shows no directory there.
     """
-    directories = _open_merged(layers, path)
-    _close_all(directories[1:])
+    directories = open_merged(layers, path)
+    close_all(directories[1:])
     return directories[0] if directories else None
 
 
-def is_shown(layers: Sequence[str], parent: bytes, name: bytes) -> bool:
-    """Whether the stacked ``layers`` (top first) show a file ``name`` in the directory ``parent``."""
-    directories = _open_merged(layers, parent)
-    try:
-        for fd in directories:
-            try:
-                return not is_whiteout(os.stat(name, dir_fd=fd, follow_symlinks=False))
-            except FileNotFoundError:
-                continue
-        return False
-    finally:
-        _close_all(directories)
+def is_shown_in(directories: Sequence[int], name: bytes) -> bool:
+    """Whether the merged ``directories`` (top first) show a file ``name``."""
+    for fd in directories:
+        try:
+            return not is_whiteout(os.stat(name, dir_fd=fd, follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+    return False
 
 
-def _open_merged(layers: Sequence[str], path: bytes) -> list[int]:
+def open_merged(layers: Sequence[str], path: bytes) -> list[int]:
     """Opens the directories that are merged into ``path``, top first; none where there is none."""
-    directories = [os.open(layer, DIRECTORY) for layer in layers]
+    directories: list[int] = []
     try:
+        for layer in layers:
+            directories.append(os.open(layer, DIRECTORY))
         for name in path.split(b"/") if path else ():
             inner = _descend(directories, name)
-            _close_all(directories)
+            close_all(directories)
             directories = inner
     except BaseException:
-        _close_all(directories)
+        close_all(directories)
         raise
     return directories
 
@@ -84,11 +105,12 @@ def _descend(directories: Sequence[int], name: bytes) -> list[int]:
             if is_opaque(inner):
                 break
     except BaseException:
-        _close_all(found)
+        close_all(found)
         raise
     return found
 
 
-def _close_all(fds: Sequence[int]) -> None:
+def close_all(fds: Sequence[int]) -> None:
+    """Closes descriptors."""
     for fd in fds:
         os.close(fd)

@@ -12,12 +12,12 @@ import stat
 from collections.abc import Callable
 
 from carob.errors import Conflict, InvalidInput
-from carob.image.layer_unpack import WHITEOUT
 from carob.image.metadata import read_xattrs
 from carob.image.overlay import is_whiteout
 from carob.image.rooted import DIRECTORY, open_without_links
 from carob.image.tar_entry import DEVICES, Entry, EntryType
 from carob.image.tar_writer import END_OF_ARCHIVE, encode_header, padding
+from carob.image.unpack_paths import WHITEOUT
 
 _PIECE_BYTES = 1 << 20
 _TYPES = {

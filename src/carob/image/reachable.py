@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from carob.errors import CorruptData, NotFound
 from carob.image.layout import Layout
-from carob.image.resolve import index_entries
+from carob.image.resolve import ORIGINAL, index_entries
 from carob.spec.oci.config import chain_ids, diff_ids, parse_config
 from carob.spec.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor, parse_descriptor
 from carob.spec.oci.index import parse_index
 from carob.spec.oci.manifest import parse_manifest
+from carob.spec.reference import is_digest
 
 
 @dataclass(slots=True)
@@ -22,6 +23,8 @@ class Reachable:
     blobs: set[str] = field(default_factory=set)
     chain_ids: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    followed: set[str] = field(default_factory=set)
+    """Manifests and indexes looked into. Not ``blobs``: a layer of one image may be another's manifest."""
 
 
 def reachable(layout: Layout) -> Reachable:
@@ -30,24 +33,34 @@ def reachable(layout: Layout) -> Reachable:
     Raises where the index itself, or the file system, cannot be read.
     """
     found = Reachable()
-    waiting = []
     for entry in index_entries(layout):
         try:
-            waiting.append(parse_descriptor(entry, f"{layout.path}/index.json"))
+            descriptor = parse_descriptor(entry, f"{layout.path}/index.json")
         except CorruptData as error:
             found.problems.append(error.message)
+            continue
+        follow(layout, descriptor, found)
+    return found
+
+
+def follow(layout: Layout, entry: Descriptor, found: Reachable) -> None:
+    """Adds what one entry of the index reaches."""
+    original = entry.annotations.get(ORIGINAL, "")
+    if is_digest(original):
+        found.blobs.add(original)
+    waiting = [entry]
     while waiting:
         descriptor = waiting.pop()
-        if descriptor.digest in found.blobs:
-            continue
         found.blobs.add(descriptor.digest)
+        if descriptor.digest in found.followed:
+            continue
+        found.followed.add(descriptor.digest)
         try:
             waiting += _follow(layout, descriptor, found)
         except NotFound:
             pass  # a platform that was not copied, or a blob that is lost: there is nothing to keep
         except CorruptData as error:
             found.problems.append(error.message)
-    return found
 
 
 def _follow(layout: Layout, descriptor: Descriptor, found: Reachable) -> tuple[Descriptor, ...]:

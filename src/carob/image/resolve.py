@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from carob.errors import CarobError, CorruptData, InvalidInput, NotFound
+from carob.image.platforms import choose_manifest, host_platform
 from carob.image.resolved import ResolvedImage
 from carob.spec.oci.config import chain_ids, diff_ids, parse_config
 from carob.spec.oci.descriptor import (
@@ -13,12 +12,11 @@ from carob.spec.oci.descriptor import (
     REF_NAME,
     Descriptor,
     parse_descriptor,
-    platform_of_machine,
 )
-from carob.spec.oci.document import INDEX_BYTES, list_field, map_field, parse_document
-from carob.spec.oci.index import check_schema_version, choose_platform, parse_index
+from carob.spec.oci.document import INDEX_BYTES, list_field, parse_document
+from carob.spec.oci.index import check_schema_version, parse_index
 from carob.spec.oci.manifest import Manifest, parse_manifest
-from carob.spec.reference import Reference, is_digest, is_hex, parse_reference
+from carob.spec.reference import DEFAULT_TAG, Reference, is_digest, is_hex, parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +28,18 @@ if TYPE_CHECKING:
 ID_PREFIX_LENGTH = 4
 """Fewer digits of an image id are not taken as one: they are more likely a mistyped name."""
 
-_INDEX_DEPTH = 4
+SOURCE = "carob/source"
+"""An annotation in the index of the store: what the image was fetched from, ``docker://...``."""
+
+ROOT = "carob/root"
+"""The digest of the source's topmost document, where that is not the manifest: an index, mostly."""
+
+ORIGINAL = "carob/original"
+"""The digest of the source's manifest, where the stored one was made from it; its blob is in the store."""
+
+INDEX_DEPTH = 4
+"""Indexes in indexes are followed so deep."""
+
 _SHA256 = "sha256:"
 
 
@@ -47,16 +56,23 @@ def index_entries(layout: Layout) -> list[Any]:
 
 def entry_name(entry: object) -> str:
     """The name an index entry carries, in normal form where it is a name; ``""`` where it has none."""
-    if not isinstance(entry, dict):
-        return ""
-    annotations = entry.get("annotations")
-    name = annotations.get(REF_NAME) if isinstance(annotations, dict) else None
-    if not isinstance(name, str):
-        return ""
+    name = annotation_of(entry, REF_NAME)
+    return normal_name(name) or name
+
+
+def annotation_of(entry: object, key: str) -> str:
+    """One annotation of an unchecked index entry; ``""`` where it has none."""
+    annotations = entry.get("annotations") if isinstance(entry, dict) else None
+    value = annotations.get(key) if isinstance(annotations, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def normal_name(text: str) -> str:
+    """The normal form of a name; ``""`` for what is none."""
     try:
-        return str(parse_reference(name))
+        return str(parse_reference(text))
     except InvalidInput:
-        return name
+        return ""
 
 
 def find_image(layout: Layout, name_or_id: str) -> tuple[str, Descriptor]:
@@ -65,8 +81,13 @@ def find_image(layout: Layout, name_or_id: str) -> tuple[str, Descriptor]:
     ``InvalidInput`` for what is neither name nor id, ``NotFound`` with a hint, ``Conflict`` never.
     """
     entries = index_entries(layout)
-    if name_or_id.startswith(_SHA256) and is_hex(name_or_id[len(_SHA256) :]):
-        return _find_by_id(layout, entries, name_or_id[len(_SHA256) :], name_or_id)
+    if name_or_id.startswith(_SHA256) and is_hex(digits := name_or_id[len(_SHA256) :]):
+        if len(digits) < ID_PREFIX_LENGTH:
+            raise InvalidInput(
+                f"{name_or_id} is too short for an image id",
+                hint=f"give at least {ID_PREFIX_LENGTH} digits, or a name",
+            )
+        return _find_by_id(layout, entries, digits, name_or_id)
     reference = parse_reference_or_id(name_or_id)
     if reference is not None:
         descriptor = _find_by_name(layout, entries, reference)
@@ -111,14 +132,14 @@ def read_manifest(layout: Layout, descriptor: Descriptor) -> Manifest:
 
 def manifest_for_host(layout: Layout, descriptor: Descriptor) -> Descriptor:
     """Goes from an index to the manifest for this host's platform; a manifest is its own."""
-    host = platform_of_machine(os.uname().machine)
-    for _ in range(_INDEX_DEPTH):
+    host = host_platform()
+    for _ in range(INDEX_DEPTH):
         if descriptor.media_type in MANIFEST_TYPES:
             return descriptor
         if descriptor.media_type not in INDEX_TYPES:
             raise CorruptData(f"{descriptor.digest} is {descriptor.media_type[:100]!r}, not an image")
         what = f"image index {descriptor.digest}"
-        descriptor = choose_platform(parse_index(layout.read_document(descriptor), what), host, what)
+        descriptor = choose_manifest(parse_index(layout.read_document(descriptor), what), host, what)
     raise CorruptData(f"image index {descriptor.digest}: indexes in indexes")
 
 
@@ -126,10 +147,12 @@ def _find_by_name(layout: Layout, entries: list[Any], reference: Reference) -> D
     what = f"{layout.path}/index.json"
     if reference.digest:
         return _find(layout, entries, lambda entry: _has_repository(entry, reference), reference.digest)
-    wanted = str(reference)
+    # The normal form of a name adds a tag and changes nothing else, so none has to be parsed here.
+    wanted = (str(reference), reference.repository if reference.tag == DEFAULT_TAG else "")
     # The last of several entries of one name is the one that was added last.
     for entry in reversed(entries):
-        if entry_name(entry) == wanted:
+        name = annotation_of(entry, REF_NAME)
+        if name and name in wanted:
             return manifest_for_host(layout, parse_descriptor(entry, what))
     return None
 
@@ -151,8 +174,11 @@ def _find_by_id(layout: Layout, entries: list[Any], digits: str, text: str) -> t
 def _find(
     layout: Layout, entries: list[Any], is_candidate: Callable[[object], bool], prefix: str
 ) -> Descriptor | None:
-    """The manifest, among the candidates, whose digest (or whose index's digest) begins with ``prefix``."""
+    """The manifest, among the candidates, whose digest (or whose index's digest) begins with ``prefix``, or
+    that was made from the index or manifest of that digest.
+    """
     found: dict[str, Descriptor] = {}
+    made_from: dict[str, Descriptor] = {}
     nested = []
     for entry in filter(is_candidate, entries):
         descriptor = parse_descriptor(entry, f"{layout.path}/index.json")
@@ -160,6 +186,8 @@ def _find(
             nested.append(descriptor)
         elif descriptor.digest.startswith(prefix):
             found[descriptor.digest] = descriptor
+        elif prefix in (descriptor.annotations.get(ROOT), descriptor.annotations.get(ORIGINAL)):
+            made_from[descriptor.digest] = descriptor
     for descriptor in nested:
         try:
             inner = manifest_for_host(layout, descriptor)
@@ -171,7 +199,9 @@ def _find(
         raise InvalidInput(
             f"{prefix} is the beginning of {len(found)} image ids", hint="give more digits, or a name"
         )
-    return next(iter(found.values()), None)
+    if len(made_from) > 1 and not found:  # images for several platforms, of one index
+        return choose_manifest(tuple(made_from.values()), host_platform(), f"image index {prefix}")
+    return next(iter((found or made_from).values()), None)
 
 
 def _not_found(entries: list[Any], reference: Reference | None, text: str) -> NotFound:
@@ -186,8 +216,3 @@ def _not_found(entries: list[Any], reference: Reference | None, text: str) -> No
     if names:
         return NotFound(message, hint="'carob image list' shows the images that are here")
     return NotFound(message, hint="import one: carob image import PATH --name NAME")
-
-
-def annotations_of(entry: object) -> dict[str, Any]:
-    """The annotations of an unchecked index entry."""
-    return map_field(entry, "annotations", "index.json") if isinstance(entry, dict) else {}

@@ -32,6 +32,12 @@ def open_without_links(root_fd: int, path: bytes, flags: int = DIRECTORY) -> int
     return _openat2(root_fd, path, flags, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
 
 
+def path_below(root_fd: int, fd: int) -> bytes:
+    """The path, without links, of an open directory that is below ``root_fd``; ``b""`` is that itself."""
+    root = os.readlink(b"/proc/self/fd/%d" % root_fd)
+    return os.readlink(b"/proc/self/fd/%d" % fd)[len(root) :].lstrip(b"/")
+
+
 def _openat2(root_fd: int, path: bytes, flags: int, resolve: int) -> int:
     if b"\0" in path:
         raise ValueError("a path with a NUL")

@@ -3,7 +3,7 @@
 A name is the annotation ``org.opencontainers.image.ref.name`` of an entry of ``index.json``, kept in normal
 form: ``busybox`` is ``busybox:latest``. (Names with ``__`` or a leading ``_`` are carob's alone: skopeo does
 not take them.) What only changes the store, or lists it, is loaded when it is used: ``resolve`` is on the
-path of every start.
+path of every start. How images get in from elsewhere is ``carob.image.fetch``'s affair.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from carob.spec.reference import parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
+    from carob.image.archive_save import ArchiveFormat
+    from carob.image.inspection import HistoryEntry
     from carob.image.resolved import ImageSummary, ResolvedImage
-    from carob.spec.oci.descriptor import Descriptor
+    from carob.image.usage import Usage
+    from carob.image.verify import Verified
+    from carob.spec.address import ImageAddress
 
     Summaries = list[ImageSummary]
-    Import = Callable[[], Descriptor]
+    History = list[HistoryEntry]
 
 
 class Store:
@@ -37,8 +41,8 @@ class Store:
 
     def resolve(self, name: str) -> ResolvedImage:
         """The image of a name (``busybox``, ``busybox:1.36``, ``example.org/app@sha256:...``), of an image
-        id, or of a beginning of one (at least four digits, or any number after ``sha256:``). A name wins
-        over an id that begins alike.
+        id, or of a beginning of one, of at least four digits. A name wins over an id that begins alike. A
+        digest after ``@`` is the image id, or that of the index or manifest it was fetched by.
 
         ``NotFound`` with a hint; ``InvalidInput`` for what is no name, or where several ids begin so;
         ``CorruptData`` names the document that is not what it should be.
@@ -66,7 +70,7 @@ class Store:
         """Gives an image one more name; whatever had that name before loses it."""
         from carob.image.index_update import add_name
 
-        target = self._new_name(new_name)
+        target = new_image_name(new_name)
         _, descriptor = find_image(self.layout, name_or_id)
         add_name(self.layout, target, descriptor, must_be_there=True)
         return load_image(self.layout, target, descriptor)
@@ -82,12 +86,15 @@ class Store:
         ``["/bin/sh"]`` where there is one. The same tree gives the same image id. An image of this name
         loses it.
         """
+        from carob.image.failures import translate
         from carob.image.import_rootfs import import_rootfs
 
-        target = self._new_name(name)
-        return self._imported(
-            path, target, lambda: import_rootfs(self.layout, path, target, dict(config or {}))
-        )
+        target = new_image_name(name)
+        try:
+            descriptor = import_rootfs(self.layout, path, target, dict(config or {}))
+        except OSError as error:
+            raise translate(error, f"importing {path}") from error
+        return load_image(self.layout, target, descriptor)
 
     def import_oci_layout(self, path: str, *, name: str, reference: str = "") -> ResolvedImage:
         """Takes an image from an OCI image layout: a directory, or a tar of one.
@@ -95,37 +102,70 @@ class Store:
         ``reference`` picks by ``org.opencontainers.image.ref.name`` where there are several; of an image
         for several platforms, this host's is taken.
         """
-        from carob.image.import_oci import import_oci
+        from carob.spec.address import OCI, OCI_ARCHIVE, ImageAddress
 
-        target = self._new_name(name)
-        return self._imported(path, target, lambda: import_oci(self.layout, path, target, reference))
+        transport = OCI if os.path.isdir(path) else OCI_ARCHIVE
+        return self._take(ImageAddress(transport, path, reference), name)
 
     def import_path(self, path: str, *, name: str) -> ResolvedImage:
-        """Imports whichever of the two ``path`` is."""
-        from carob.image.import_kind import ImportKind, import_kind
+        """Takes in whatever ``path`` is: a root file system, an OCI image layout, an archive of ``docker
+        save``, or a directory that skopeo wrote. Nothing is unpacked yet.
+        """
+        from carob.image.import_kind import address_of_path
+        from carob.image.source_open import is_rootfs
 
-        match import_kind(path):
-            case ImportKind.ROOTFS:
-                return self.import_rootfs(path, name=name)
-            case ImportKind.OCI_LAYOUT:
-                return self.import_oci_layout(path, name=name)
+        address = address_of_path(path)
+        if is_rootfs(address):
+            return self.import_rootfs(path, name=name)
+        return self._take(address, name)
 
-    def _imported(self, path: str, name: str, run: Import) -> ResolvedImage:
-        from carob.image.failures import translate
+    def save(self, names: Sequence[str], target: str | int, kind: ArchiveFormat) -> None:
+        """Writes images as one archive that other tools load: to a path, all or nothing, or to an open file
+        or pipe.
+        """
+        from carob.image.archive_save import save_images
 
-        try:
-            descriptor = run()
-        except OSError as error:
-            raise translate(error, f"importing {path}") from error
-        return load_image(self.layout, name, descriptor)
+        save_images(self.layout, names, target, kind)
 
-    @staticmethod
-    def _new_name(text: str) -> str:
+    def cat_manifest(self, name: str) -> bytes:
+        """The exact bytes of an image's manifest, as it is in the store."""
+        return self.layout.read_document(find_image(self.layout, name)[1])
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """All that is known of an image, as values that JSON has."""
+        from carob.image.inspection import inspect_image
+
+        return inspect_image(self.directory, self.layout, name)
+
+    def history(self, name: str) -> History:
+        """How an image was made, the first step first."""
+        from carob.image.inspection import image_history
+
+        return image_history(self.resolve(name))
+
+    def usage(self) -> Usage:
+        """How much disk the store takes, what is shared counted once."""
+        from carob.image.usage import disk_usage
+
+        return disk_usage(self.directory)
+
+    def verify(self, *, quarantine: bool = True) -> Verified:
+        """Reads everything again; see ``carob.image.verify``."""
+        from carob.image.verify import verify_store
+
+        return verify_store(self.directory, quarantine=quarantine)
+
+    def _take(self, address: ImageAddress, name: str) -> ResolvedImage:
+        from carob.image.pull import take_in
+
+        return take_in(self, None, address, name=name)
+
+
+def new_image_name(text: str) -> str:
+    """The normal form of a name that is to be given to an image."""
+    reference = parse_reference(text)
+    if reference.digest:
         from carob.errors import InvalidInput
 
-        reference = parse_reference(text)
-        if reference.digest:
-            raise InvalidInput(
-                f"image name {text!r}: a digest cannot be given as a name", hint="use name:tag"
-            )
-        return str(reference)
+        raise InvalidInput(f"image name {text!r}: a digest cannot be given as a name", hint="use name:tag")
+    return str(reference)

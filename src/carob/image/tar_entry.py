@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -21,7 +22,7 @@ class EntryType(enum.Enum):
 DEVICES = frozenset((EntryType.CHARACTER_DEVICE, EntryType.BLOCK_DEVICE))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A member: ``path`` and ``link_target`` as they stand in the archive, unchecked but without NUL.
 
@@ -41,6 +42,6 @@ class Entry:
     link_target: bytes = b""
     device_major: int = 0
     device_minor: int = 0
-    xattrs: dict[str, bytes] = field(default_factory=dict)
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
     real_size_bytes: int = 0
     extents: tuple[tuple[int, int], ...] | None = None

@@ -8,20 +8,33 @@ that all see the same tree in the same layer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import struct
 
 from carob.errors import CorruptData, Unsupported
 from carob.image import tar_header as header
+from carob.image.tar_acl import acl_xattrs
 from carob.image.tar_entry import DEVICES, Entry, EntryType
 from carob.image.tar_source import TarSource
+from carob.image.tar_sparse import is_sparse, sparse_map
+from carob.image.unpack_limits import LIMITS
 
-ENTRIES = 10_000_000
-"""More members in one layer are refused."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from carob.image.unpack_limits import UnpackLimits
 
 _XATTR = "SCHILY.xattr."
 _OWNER_LIMIT = (1 << 32) - 1  # the last number means "do not change" to chown(2)
 _SIZE_LIMIT = 1 << 63
-_FILE_FLAGS = (b"0", b"\0", b"7")
+_MAJORS, _MINORS = 1 << 12, 1 << 20  # as Linux has them
+_TIME_LIMIT_S = 1 << 62
+_REMEMBERED = 4096
+
+# name, mode, uid, gid, size, mtime, (checksum), flag, link, magic, (owner's names), major, minor, prefix
+_FIELDS = struct.Struct("100s 8s 8s 8s 12s 12s 8x c 100s 6s 66x 8s 8s 155s 12x").unpack
+_TYPES = {kind.value: kind for kind in EntryType} | {b"\0": EntryType.FILE, b"7": EntryType.FILE}
+_USTAR = b"ustar\0"  # GNU's magic is another, and it keeps times where the prefix is
 
 
 class TarReader:
@@ -31,11 +44,21 @@ class TarReader:
     is left unread. ``CorruptData`` or ``Unsupported`` name ``what`` it is, and the member.
     """
 
-    def __init__(self, read: Callable[[], bytes], what: str, *, limit_entries: int = ENTRIES) -> None:
+    def __init__(
+        self,
+        read: Callable[[], bytes],
+        what: str,
+        *,
+        limits: UnpackLimits = LIMITS,
+        limit_entries: int | None = None,
+    ) -> None:
         self._source = TarSource(read, what)
         self._what = what
-        self._limit_entries = limit_entries
+        self._limits = limits
+        self._limit_entries = limit_entries or limits.entries
         self._pending: Iterator[memoryview] = iter(())
+        self._numbers: dict[bytes, int] = {}  # modes and owners repeat
+        self._times: dict[bytes, int] = {}
 
     def data(self) -> Iterator[memoryview]:
         """The data of the current entry in pieces; what is not taken is passed over."""
@@ -57,7 +80,7 @@ class TarReader:
     def _next_header(self) -> bytes | None:
         """The next header block; ``None`` at the end: two blocks of zeros, or the end of the stream."""
         block = self._source.block()
-        if not block.strip(b"\0"):
+        if not block or (block[0] == 0 and not block.strip(b"\0")):
             if block and self._source.block().strip(b"\0"):
                 raise CorruptData(f"{self._what}: one block of zeros inside the tar")
             return None
@@ -68,12 +91,10 @@ class TarReader:
     def _read_entry(self, block: bytes) -> Entry | None:
         """Reads the records before a member and its header; ``None`` for a global header."""
         pax: list[tuple[str, bytes]] = []
-        long_path = long_target = None
-        while True:
-            flag = block[156:157]
-            if flag not in (b"x", b"g", b"L", b"K"):
-                break
-            record = self._source.whole(self._number(block[124:136]), header.HEADER_BYTES)
+        long_path = long_target = b""
+        while (flag := block[156:157]) in b"xgLK":
+            size = self._number(block[124:136])
+            record = self._source.whole(size, self._limits.header_bytes)
             if flag == b"g":
                 header.pax_records(record, self._what)
                 return None
@@ -90,133 +111,111 @@ class TarReader:
         return self._member(block, pax, long_path, long_target)
 
     def _member(
-        self, block: bytes, pax: list[tuple[str, bytes]], long_path: bytes | None, long_target: bytes | None
+        self, block: bytes, pax: list[tuple[str, bytes]], long_path: bytes, long_target: bytes
     ) -> Entry:
+        (name, mode, uid, gid, size, mtime, flag, link, magic, major, minor, prefix) = _FIELDS(block)
+        path = long_path or _ustar_path(name, magic, prefix)
+        target = long_target or (link.partition(b"\0")[0] if link[0] else b"")
+        entry = Entry(path, EntryType.FILE, link_target=target)
         keys = dict(pax)
-        path = keys.get("path") or long_path or _ustar_path(block)
-        what = f"{self._what}, entry {_shown(path)}"
-        target = keys.get("linkpath") or long_target or header.text(block[157:257])
+        if pax:
+            entry.path = path = keys.get("path") or keys.get("GNU.sparse.name") or path
+            entry.link_target = target = keys.get("linkpath") or target
         if b"\0" in path or b"\0" in target:
-            raise CorruptData(f"{what}: a name with a NUL")
-        kind = _entry_type(block[156:157], path, what)
-        size = 0
-        if kind is EntryType.FILE:
-            size = self._value(keys, "size", block[124:136], what, _SIZE_LIMIT)
-        extents, real_size, stored = None, size, size
-        if kind is EntryType.FILE and (block[156:157] == b"S" or "GNU.sparse.major" in keys):
-            extents, real_size, stored = self._sparse(block, keys, size, what)
-            path = keys.get("GNU.sparse.name") or path
-        elif kind is EntryType.FILE and "GNU.sparse.map" in keys:
-            extents, real_size = _sparse_0_1(keys, size, what)
-            path = keys.get("GNU.sparse.name") or path
-        elif any(key.startswith("GNU.sparse.") for key in keys):
-            raise Unsupported(f"{what}: a sparse file in the format GNU tar used until 2005")
-        self._pending = self._source.data(stored)
-        return Entry(
-            path=path,
-            type=kind,
-            mode=self._number(block[100:108]) & 0o7777,
-            uid=self._value(keys, "uid", block[108:116], what, _OWNER_LIMIT),
-            gid=self._value(keys, "gid", block[116:124], what, _OWNER_LIMIT),
-            mtime_ns=self._mtime_ns(keys, block, what),
-            size_bytes=stored,
-            link_target=target,
-            device_major=self._number(block[329:337]) if kind in DEVICES else 0,
-            device_minor=self._number(block[337:345]) if kind in DEVICES else 0,
-            xattrs={key.removeprefix(_XATTR): value for key, value in pax if key.startswith(_XATTR)},
-            real_size_bytes=real_size,
-            extents=extents,
-        )
+            raise CorruptData(f"{self._named(path)}: a name with a NUL")
+        entry.type = self._type(flag, path)
+        entry.mode = self._number(mode) & 0o7777
+        entry.uid = self._number(uid)
+        entry.gid = self._number(gid)
+        entry.mtime_ns = self._mtime_ns(mtime)
+        if entry.type is EntryType.FILE:
+            entry.size_bytes = self._number(size)
+        elif entry.type in DEVICES:
+            entry.device_major, entry.device_minor = self._number(major), self._number(minor)
+            if entry.device_major >= _MAJORS or entry.device_minor >= _MINORS:
+                raise CorruptData(f"{self._named(path)}: a device number out of range")
+        if pax:
+            self._apply_records(entry, pax, keys)
+        if entry.uid >= _OWNER_LIMIT or entry.gid >= _OWNER_LIMIT:
+            raise CorruptData(f"{self._named(path)}: an owner out of range")
+        self._begin_data(entry, flag, block, pax, keys)
+        return entry
+
+    def _apply_records(self, entry: Entry, pax: list[tuple[str, bytes]], keys: dict[str, bytes]) -> None:
+        what = self._named(entry.path)
+        if keys.get("uid"):
+            entry.uid = header.pax_integer(keys["uid"], what)
+        if keys.get("gid"):
+            entry.gid = header.pax_integer(keys["gid"], what)
+        if keys.get("mtime"):
+            entry.mtime_ns = header.pax_time_ns(keys["mtime"], what)
+        if keys.get("size") and entry.type is EntryType.FILE:
+            entry.size_bytes = header.pax_integer(keys["size"], what)
+        xattrs = acl_xattrs(keys, what)
+        xattrs.update((key[len(_XATTR) :], value) for key, value in pax if key.startswith(_XATTR))
+        if xattrs:
+            entry.xattrs = xattrs
+
+    def _begin_data(
+        self, entry: Entry, flag: bytes, block: bytes, pax: list[tuple[str, bytes]], keys: dict[str, bytes]
+    ) -> None:
+        """Makes the entry's data the current ones, and reads the map of a sparse file before them."""
+        if entry.type is not EntryType.FILE:
+            self._pending = iter(())
+            return
+        if entry.size_bytes >= _SIZE_LIMIT:
+            raise CorruptData(f"{self._named(entry.path)}: a size out of range")
+        if is_sparse(flag, keys):
+            entry.extents, entry.real_size_bytes, entry.size_bytes = sparse_map(
+                self._source, block, pax, entry.size_bytes, self._named(entry.path), self._limits
+            )
+        else:
+            entry.real_size_bytes = entry.size_bytes
+        self._pending = self._source.data(entry.size_bytes)
 
     def _number(self, digits: bytes) -> int:
+        value = self._numbers.get(digits)
+        if value is None:
+            value = self._parsed(digits)
+            if not 0 <= value < _SIZE_LIMIT:
+                raise CorruptData(f"{self._what}: broken tar header: a number out of range")
+            if len(self._numbers) < _REMEMBERED:
+                self._numbers[digits] = value
+        return value
+
+    def _mtime_ns(self, digits: bytes) -> int:
+        value = self._times.get(digits)
+        if value is None:
+            seconds = self._parsed(digits)
+            if not -_TIME_LIMIT_S < seconds < _TIME_LIMIT_S:
+                raise CorruptData(f"{self._what}: broken tar header: a time out of range")
+            value = seconds * 1_000_000_000
+            if len(self._times) < _REMEMBERED:
+                self._times[digits] = value
+        return value
+
+    def _parsed(self, digits: bytes) -> int:
         try:
-            value = header.number(digits)
+            return header.number(digits)
         except ValueError as error:
             raise CorruptData(f"{self._what}: broken tar header: {error}") from error
-        if not 0 <= value < _SIZE_LIMIT:
-            raise CorruptData(f"{self._what}: broken tar header: a number out of range")
-        return value
 
-    def _value(self, keys: dict[str, bytes], key: str, digits: bytes, what: str, limit: int) -> int:
-        value = header.pax_integer(keys[key], what) if keys.get(key) else self._number(digits)
-        if value >= limit:
-            raise CorruptData(f"{what}: {key} is out of range")
-        return value
-
-    def _mtime_ns(self, keys: dict[str, bytes], block: bytes, what: str) -> int:
-        if keys.get("mtime"):
-            return header.pax_time_ns(keys["mtime"], what)
-        try:
-            seconds = header.number(block[136:148])
-        except ValueError as error:
-            raise CorruptData(f"{what}: {error}") from error
-        if abs(seconds) >= 1 << 62:
-            raise CorruptData(f"{what}: a time out of range")
-        return seconds * 1_000_000_000
-
-    def _sparse(
-        self, block: bytes, keys: dict[str, bytes], size: int, what: str
-    ) -> tuple[header.Extents, int, int]:
-        """The map of an old GNU or a PAX 1.0 sparse file: extents, size of the file, bytes that follow."""
-        if block[156:157] == b"S":
-            extents = header.old_gnu_extents(block[386:482], what)
-            real_size = self._number(block[483:495])
-            is_extended = block[482]
-            while is_extended:
-                more = self._source.block()
-                extents += header.old_gnu_extents(more[:504], what)
-                is_extended = more[504] if more else 0
-                if len(extents) > header.SPARSE_EXTENTS:
-                    raise CorruptData(f"{what}: too many extents in a sparse file")
-            return header.check_extents(extents, real_size, size, what), real_size, size
-        if (keys["GNU.sparse.major"], keys.get("GNU.sparse.minor")) != (b"1", b"0"):
-            raise Unsupported(f"{what}: an unknown format of sparse files")
-        real_size = header.pax_integer(keys.get("GNU.sparse.realsize", b""), what)
-        numbers, taken = self._sparse_1_0_map(what)
-        extents = header.extents_of_list(numbers, what)
-        return header.check_extents(extents, real_size, size - taken, what), real_size, size - taken
-
-    def _sparse_1_0_map(self, what: str) -> tuple[list[bytes], int]:
-        """The map before the data: a count and then pairs, one number a line, padded to whole blocks."""
-        text, taken, wanted = b"", 0, None
-        while wanted is None or text.count(b"\n") <= wanted:
-            block = self._source.block()
-            if not block or taken > header.HEADER_BYTES:
-                raise CorruptData(f"{what}: broken map of a sparse file")
-            text += block
-            taken += len(block)
-            if wanted is None and b"\n" in text:
-                wanted = 2 * header.pax_integer(text.partition(b"\n")[0], what)
-        return text.split(b"\n")[1 : wanted + 1], taken
-
-
-def _sparse_0_1(keys: dict[str, bytes], size: int, what: str) -> tuple[header.Extents, int]:
-    real_size = header.pax_integer(keys.get("GNU.sparse.size", b""), what)
-    listed = keys["GNU.sparse.map"]
-    extents = header.extents_of_list(listed.split(b",") if listed else [], what)
-    return header.check_extents(extents, real_size, size, what), real_size
-
-
-def _ustar_path(block: bytes) -> bytes:
-    name = header.text(block[:100])
-    if block[257:263] != b"ustar\0":  # GNU's magic is another, and it keeps times where the prefix is
-        return name
-    prefix = header.text(block[345:500])
-    return prefix + b"/" + name if prefix else name
-
-
-def _entry_type(flag: bytes, path: bytes, what: str) -> EntryType:
-    if flag in _FILE_FLAGS:
+    def _type(self, flag: bytes, path: bytes) -> EntryType:
+        kind = _TYPES.get(flag)
+        if kind is None:
+            if flag != b"S":
+                raise Unsupported(f"{self._named(path)}: the tar entry type {flag!r}")
+            return EntryType.FILE
         # Before POSIX a directory was a file whose name ends with a slash.
-        return EntryType.DIRECTORY if flag == b"\0" and path.endswith(b"/") else EntryType.FILE
-    if flag == b"S":
-        return EntryType.FILE
-    try:
-        return EntryType(flag)
-    except ValueError:
-        raise Unsupported(f"{what}: the tar entry type {flag!r}") from None
+        return EntryType.DIRECTORY if flag == b"\0" and path.endswith(b"/") else kind
+
+    def _named(self, path: bytes) -> str:
+        """The archive and one member of it, for an error: printable, quoted, and not endless."""
+        return f"{self._what}, entry {path[:200].decode('utf-8', 'backslashreplace')!r}"
 
 
-def _shown(path: bytes) -> str:
-    """A path for an error message: printable, quoted, and not endless."""
-    return repr(path[:200].decode("utf-8", "backslashreplace"))
+def _ustar_path(name: bytes, magic: bytes, prefix: bytes) -> bytes:
+    path = name.partition(b"\0")[0]
+    if prefix[0] and magic == _USTAR:
+        return prefix.partition(b"\0")[0] + b"/" + path
+    return path

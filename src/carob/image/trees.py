@@ -5,7 +5,10 @@
     <dir>/layers/<hex of the chain id>/          one layer, whole, as overlayfs wants a lower directory
     <dir>/layers/.tmp/<hex>/tree                 one being unpacked, or what a crash left of it
     <dir>/layers/.tmp/<hex>                      exclusively flocked by whoever unpacks or removes it
+    <dir>/layers/.tmp/<hex>/record               its record, meanwhile
     <dir>/layers/.chains/<hex>                   the chain ids from the bottom up to this one, a line each
+    <dir>/layers/.records/<hex>                  what each file of it is to be (``tree_record``)
+    <dir>/layers/.form                           the form of overlay's attributes, where it is not root's
 
 A layer has its name only when it is whole, verified and on disk. What a crash left under ``.tmp`` is
 removed by the next one that unpacks this layer, or by garbage collection.
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carob.image.locks import Lock
+    from carob.image.overlay import OverlayForm
     from carob.image.resolved import ResolvedImage
+    from carob.image.unpack_limits import UnpackLimits
 
 
 EMPTY_TREE_ID = "sha256-" + "0" * 64
@@ -73,9 +78,13 @@ class Tree:
         is not to be had. Whiteouts are resolved; holes, hard links, owners, modes, times and extended
         attributes are kept. Not atomic and not durable: that is the caller's affair.
         """
-        from carob.image.tree_copy import copy_tree
+        from carob.image.unpack_hands import open_hands
 
-        copy_tree(self.lower_dirs, target)
+        hands = open_hands()
+        try:
+            hands.copy(self.lower_dirs, target)
+        finally:
+            hands.close()
 
 
 class TreeHold:
@@ -104,13 +113,17 @@ class TreeHold:
 
 
 class Trees:
-    """The unpacked layers of the data directory ``directory``; opening costs nothing."""
+    """The unpacked layers of the data directory ``directory``; opening costs nothing.
 
-    __slots__ = ("directory", "layers")
+    ``limits`` are the bounds of a layer that is unpacked; ``None`` stands for the usual ones.
+    """
 
-    def __init__(self, directory: str) -> None:
+    __slots__ = ("directory", "layers", "limits")
+
+    def __init__(self, directory: str, *, limits: UnpackLimits | None = None) -> None:
         self.directory = os.path.abspath(directory)
         self.layers = self.directory + "/layers"
+        self.limits = limits
 
     def ensure(self, image: ResolvedImage) -> Tree:
         """The tree of an image; unpacks what is missing, once however many processes ask.
@@ -169,6 +182,10 @@ class Trees:
         """The file that says which layers are below one."""
         return f"{self.layers}/.chains/{os.path.basename(self.layer_path(chain_id))}"
 
+    def record_path(self, chain_id: str) -> str:
+        """The file that says what is in a layer."""
+        return f"{self.layers}/.records/{os.path.basename(self.layer_path(chain_id))}"
+
     def workplace(self, chain_id: str) -> str:
         """The directory in which a layer is unpacked or removed."""
         return f"{self.layers}/.tmp/{os.path.basename(self.layer_path(chain_id))}"
@@ -179,6 +196,42 @@ class Trees:
         if algorithm != "sha256" or not digits.isalnum():
             raise CorruptData(f"{chain_id[:100]!r} is not a chain id")
         return f"{self.layers}/{digits}"
+
+    def form(self) -> OverlayForm:
+        """The form that the layers are in, which mounts of them have to know."""
+        from carob.image.overlay import OverlayForm
+
+        try:
+            with open(self.layers + "/.form", encoding="ascii") as file:
+                return OverlayForm(file.read().strip())
+        except FileNotFoundError:
+            return OverlayForm.TRUSTED
+        except ValueError as error:
+            raise CorruptData(f"{self.layers}/.form is none that this carob knows") from error
+
+    def prepare(self, form: OverlayForm) -> None:
+        """Makes the directories that layers are unpacked in, where they are missing.
+
+        ``Conflict`` where there are layers of another form than ``form``.
+        """
+        from carob.errors import Conflict
+        from carob.image.durable import make_directory, replace_file
+        from carob.image.overlay import OverlayForm
+
+        # Set-id files of images are in there: nobody but the owner gets to them past this directory.
+        for name in ("", "/.tmp", "/.chains", "/.records"):
+            make_directory(self.layers + name, mode=0o700)
+        there = self.form()
+        if there is form:
+            return
+        if form is OverlayForm.TRUSTED or any(not name.startswith(".") for name in os.listdir(self.layers)):
+            raise Conflict(
+                f"{self.layers} has layers for overlays in the form {there.value!r}, not {form.value!r}",
+                hint="root and other users each need a data directory of their own",
+            )
+        replace_file(
+            self.layers + "/.form", form.value.encode() + b"\n", temporary=self.layers + "/.tmp/.form"
+        )
 
     def _unpack(self, image: ResolvedImage) -> None:
         from carob.image.layout import Layout

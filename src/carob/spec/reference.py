@@ -71,6 +71,12 @@ class Reference:
     def __repr__(self) -> str:
         return f"Reference({str(self)!r})"
 
+    @property
+    def domain(self) -> str:
+        """The registry's host, with its port if there is one; ``""`` for a name without."""
+        first, slash, _ = self.repository.partition("/")
+        return first if slash and _looks_like_domain(first) else ""
+
 
 def parse_reference(text: str) -> Reference:
     """Parses an image name; ``InvalidInput`` says what is wrong with it.

@@ -5,15 +5,25 @@ import gzip
 import io
 import lzma
 import os
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from carob.errors import CorruptData
+from carob.errors import CorruptData, Unsupported
 from carob.image.compression import Compression, decompressed, detect
+
+ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+
+
+def compress_zstd(data: bytes) -> bytes:
+    made: bytes = pytest.importorskip(ZSTD).compress(data)
+    return made
+
 
 COMPRESS: dict[Compression, Callable[[bytes], bytes]] = {
     Compression.GZIP: gzip.compress,
+    Compression.ZSTD: compress_zstd,
     Compression.XZ: lzma.compress,
     Compression.BZIP2: bz2.compress,
     Compression.NONE: bytes,
@@ -61,6 +71,46 @@ def test_a_bomb_comes_in_small_pieces() -> None:
     source = io.BytesIO(bomb)
     read = decompressed(Compression.GZIP, source.read, "bomb")
     assert max(len(read(1 << 16)) for _ in range(50)) <= 1 << 16
+
+
+@pytest.fixture
+def without_isal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the package is not installed."""
+    monkeypatch.setitem(sys.modules, "isal", None)
+
+
+@pytest.mark.usefixtures("without_isal")
+def test_gzip_without_isal() -> None:
+    test_it_is_told_and_read(Compression.GZIP)
+    test_members_follow_each_other_and_zeros_pad(Compression.GZIP)
+    test_what_is_cut_or_broken_is_noticed(Compression.GZIP)
+    test_a_bomb_comes_in_small_pieces()
+
+
+def test_zstd_without_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = compress_zstd(CONTENT)
+    for name in ("compression.zstd", "backports.zstd"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(Unsupported, match="thing is compressed with zstd") as caught:
+        read_all(Compression.ZSTD, data)
+    assert "backports.zstd" in caught.value.hint
+
+
+def test_a_window_that_takes_too_much_memory() -> None:
+    zstd = pytest.importorskip(ZSTD)
+    options = {zstd.CompressionParameter.window_log: 28, zstd.CompressionParameter.content_size_flag: 0}
+    compressor = zstd.ZstdCompressor(options=options)
+    data = compressor.compress(CONTENT) + compressor.flush()
+    with pytest.raises(CorruptData, match="thing"):
+        read_all(Compression.ZSTD, data)
+
+
+def test_skippable_frames_are_passed_over() -> None:
+    frame = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"hello"
+    assert detect(frame[:6]) is Compression.ZSTD
+    assert (
+        read_all(Compression.ZSTD, frame + compress_zstd(b"one") + frame + compress_zstd(b"two")) == b"onetwo"
+    )
 
 
 def test_a_tar_is_no_compression() -> None:

@@ -118,14 +118,6 @@ def test_a_tar_of_a_layout(store: Store, data: Path, tmp_path: Path) -> None:
     assert list((data / "images" / ".tmp").iterdir()) == []
 
 
-def test_an_archive_of_docker_save_is_told_from_a_layout(store: Store, tmp_path: Path) -> None:
-    archive = tmp_path / "docker.tar"
-    archive.write_bytes(tar(member("a" * 64 + "/layer.tar", LAYER), member("manifest.json", b"[]")))
-    with pytest.raises(Unsupported) as caught:
-        store.import_path(str(archive), name="x")
-    assert "docker-archive:" in caught.value.hint
-
-
 def spoil(layout: Path, **changes: object) -> None:
     """Changes the one descriptor of the index."""
     document = json.loads((layout / "index.json").read_text())

@@ -16,7 +16,7 @@ import pytest
 from carob.errors import NotFound
 from carob.image import Store, Trees
 from carob.image.locks import lock
-from carob.image.tree_unpack import lock_workplace
+from carob.image.unpack_workplace import try_workplace
 from tests.unit.image.archives import directory, layout_of, member, snapshot, tar
 
 PROCESSES = 64
@@ -83,7 +83,9 @@ def test_a_kill_leaves_no_half_layer(
         assert count in (3, 621), "a layer that has its name is whole"
     tree = trees.ensure(image)
     assert [len(snapshot(lower)) for lower in tree.lower_dirs] == [621, 3]
-    assert names_of(data)[1] == []
+    for name in names_of(data)[1]:  # killed between a layer's rename and the end of its workplace
+        assert name in layers
+        assert os.listdir(data / "layers" / ".tmp" / name) == []
 
 
 def test_who_waits_goes_on_when_the_first_is_killed(
@@ -93,7 +95,7 @@ def test_who_waits_goes_on_when_the_first_is_killed(
     (data / "layers" / ".tmp").mkdir(parents=True)
     holder = os.fork()
     if holder == 0:
-        lock_workplace(trees.workplace(image.chain_ids[0]))
+        try_workplace(trees.workplace(image.chain_ids[0]))
         Path(trees.workplace(image.chain_ids[0]), "tree").mkdir()
         (data / "locked").touch()
         signal.pause()
@@ -119,21 +121,24 @@ def test_a_child_forked_meanwhile_keeps_no_lock(data: Path) -> None:
     data.mkdir()
     workplace = str(data / "workplace")
     gate, opened = os.pipe()
+    child_is_up, up = os.pipe()
     holder = os.fork()
     if holder == 0:
         os.close(opened)
-        lock_workplace(workplace)
+        try_workplace(workplace)
         if os.fork() == 0:
+            os.write(up, b"x")
             os.read(gate, 1)
         os._exit(0)
     os.waitpid(holder, 0)
+    os.read(child_is_up, 1)
     try:
         again = lock(workplace, exclusive=True, wait=False)
         assert again is not None
         again.close()
     finally:
-        os.close(opened)
-        os.close(gate)
+        for fd in (opened, gate, child_is_up, up):
+            os.close(fd)
 
 
 def test_a_lock_is_let_go_whoever_has_its_description(data: Path) -> None:

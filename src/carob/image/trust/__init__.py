@@ -1,0 +1,1 @@
+"""Which images may be used: keys that are trusted for appc images, and the policy for OCI images."""

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from carob.errors import CarobError, InvalidInput, NotFound
+from carob.image import Store, Trees
+from carob.image.archive_tree import pack_layers
+from carob.image.export import commit_layers, export_image, export_layers, extract_image
+from tests.unit.image.archives import directory, layout_of, member, snapshot, symlink, tar
+
+LAYERS = (
+    tar(
+        directory("."),
+        directory("etc", mode=0o750, mtime=1000),
+        member("etc/passwd", b"root", uid=5),
+        member("etc/gone", b"x"),
+        directory("old"),
+        member("old/a", b"a"),
+        directory("deep/er/est"),
+        member("deep/er/est/file", b"deep"),
+        symlink("link", "etc/passwd"),
+    ),
+    tar(member("etc/.wh.gone"), directory("old"), member("old/.wh..wh..opq"), member("old/b", b"b")),
+    tar(
+        member("link", b"now a file"),
+        member(".wh.deep"),
+        directory("new", mode=0o1777),
+        member("new/x", b"x"),
+    ),
+)
+
+
+@pytest.fixture
+def trees(trees: Trees, store: Store, tmp_path: Path) -> Trees:
+    store.import_path(str(layout_of(tmp_path / "layout", *LAYERS)), name="app")
+    return trees
+
+
+def test_the_merged_tree_as_a_tar(store: Store, trees: Trees, tmp_path: Path) -> None:
+    """What tar makes of it is what overlayfs would show; GNU tar reads it."""
+    target = tmp_path / "out.tar"
+    export_image(store, trees, "app", str(target))
+    (tmp_path / "tar").mkdir()
+    subprocess.run(["tar", "-C", str(tmp_path / "tar"), "-xpf", str(target)], check=True)
+    trees.ensure(store.resolve("app")).copy_to(str(tmp_path / "copied"))
+    assert snapshot(tmp_path / "tar") == snapshot(tmp_path / "copied")
+    assert sorted(snapshot(tmp_path / "tar")) == [
+        ".",
+        "etc",
+        "etc/passwd",
+        "link",
+        "new",
+        "new/x",
+        "old",
+        "old/b",
+    ]
+
+
+def test_into_a_pipe(store: Store, trees: Trees, tmp_path: Path) -> None:
+    reading = subprocess.Popen(["tar", "-tf", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert reading.stdin is not None
+    export_image(store, trees, "app", reading.stdin.fileno())
+    assert "./etc/" not in reading.communicate()[0]
+    assert reading.returncode == 0
+
+
+def test_who_reads_no_more(store: Store, trees: Trees) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        with pytest.raises(CarobError):
+            export_image(store, trees, "app", writer)
+    finally:
+        os.close(writer)
+
+
+def test_a_directory_of_an_image(store: Store, trees: Trees, tmp_path: Path) -> None:
+    target = tmp_path / "rootfs"
+    extract_image(store, trees, "app", str(target))
+    assert (target / "link").read_text() == "now a file"
+    with pytest.raises(InvalidInput, match="not empty"):
+        extract_image(store, trees, "app", str(target))
+    with pytest.raises(NotFound):
+        extract_image(store, trees, "nothing", str(tmp_path / "other"))
+    (tmp_path / "empty").mkdir()
+    extract_image(store, trees, "app", str(tmp_path / "empty"))
+    assert snapshot(tmp_path / "empty") == snapshot(target)
+    assert [name for name in os.listdir(tmp_path) if name.startswith(".")] == []
+
+
+@pytest.fixture
+def upper(tmp_path: Path, trees: Trees) -> Path:
+    """What a pod wrote, as overlayfs keeps it."""
+    path = tmp_path / "upper"
+    (path / "etc").mkdir(parents=True)
+    (path / "etc" / "group").write_text("users")
+    os.mknod(path / "etc" / "passwd", 0o020000, os.makedev(0, 0))
+    (path / "old").mkdir()
+    os.setxattr(path / "old", "trusted.overlay.opaque", b"y")
+    (path / "run").mkdir()
+    (path / "run" / "data").write_bytes(bytes(5000))
+    os.link(path / "run" / "data", path / "run" / "twin")
+    os.mkfifo(path / "run" / "fifo", 0o600)
+    os.mknod(path / "run" / "null", 0o020666, os.makedev(1, 3))
+    os.setxattr(path / "run" / "data", "user.note", b"\x00\xff")
+    with socket.socket(socket.AF_UNIX) as made:
+        os.chdir(path / "run")
+        try:
+            made.bind("socket")
+        finally:
+            os.chdir("/")
+    return path
+
+
+def test_a_pods_file_system(store: Store, trees: Trees, upper: Path, tmp_path: Path) -> None:
+    tree = trees.ensure(store.resolve("app"))
+    export_layers([str(upper), *tree.lower_dirs], str(tmp_path / "pod.tar"))
+    with tarfile.open(tmp_path / "pod.tar") as archive:
+        members = {info.name: info for info in archive.getmembers()}
+    assert sorted(members) == [
+        *(".", "etc", "etc/group", "link", "new", "new/x", "old"),
+        *("run", "run/data", "run/fifo", "run/null", "run/twin"),
+    ]
+    assert members["run/twin"].islnk()
+    assert members["run/twin"].linkname == "run/data"
+    assert (members["run/null"].devmajor, members["run/null"].devminor) == (1, 3)
+    assert members["run/fifo"].isfifo()
+    assert members["etc"].mode == (upper / "etc").stat().st_mode & 0o7777
+    assert "SCHILY.xattr.trusted.overlay.opaque" not in members["old"].pax_headers
+    assert "SCHILY.xattr.user.note" in members["run/data"].pax_headers
+
+
+def test_an_image_of_a_pods_file_system(store: Store, trees: Trees, upper: Path, tmp_path: Path) -> None:
+    tree = trees.ensure(store.resolve("app"))
+    layers = [str(upper), *tree.lower_dirs]
+    image = commit_layers(store, layers, name="snapshot", config={"Cmd": ["/bin/x"]})
+    assert store.resolve("snapshot:latest").config["config"]["Cmd"] == ["/bin/x"]
+    assert len(image.layers) == 1
+    made = trees.ensure(image)
+    export_layers(layers, str(tmp_path / "before.tar"))
+    export_layers(made.lower_dirs, str(tmp_path / "after.tar"))
+    assert (tmp_path / "before.tar").read_bytes() == (tmp_path / "after.tar").read_bytes()
+    (upper / "run" / ".wh.x").touch()
+    with pytest.raises(InvalidInput, match=r"\.wh\.x"):
+        commit_layers(store, layers, name="other")
+    assert [summary.names for summary in store.list()] == [("app:latest",), ("snapshot:latest",)]
+
+
+def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
+    """It shrinks, or goes, between two pieces of the archive."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a").write_bytes(bytes(range(256)) * 20)
+    (top / "b").write_bytes(b"b")
+    (top / "c").mkdir()
+    written: list[bytes] = []
+
+    os.utime(top / "a", (0, 0))  # a plain header, without records of extended times before it
+
+    def write(data: bytes) -> None:
+        written.append(data)
+        if data.startswith(b"a\0"):  # the header is written, the data is not
+            os.truncate(top / "a", 100)
+            os.unlink(top / "b")
+            os.rmdir(top / "c")
+
+    pack_layers([str(top)], write)
+    (tmp_path / "out.tar").write_bytes(b"".join(written))
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert archive.getnames() == [".", "a"]
+        content = archive.extractfile("a")
+        assert content is not None
+        assert content.read() == (bytes(range(256)) * 20)[:100] + bytes(5020)
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    export_layers([], str(tmp_path / "out.tar"))
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert archive.getnames() == []
