@@ -25,8 +25,6 @@ from tests.parts.faulty_proxy import FaultyProxy
 from tests.parts.registry import Registry
 from tests.root.image_fetcher import fetch
 
-pytest_plugins = ["tests.parts.fixtures"]
-
 MEMORY_MIB = 100
 
 

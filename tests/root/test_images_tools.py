@@ -24,8 +24,6 @@ from tests.parts.registry import Registry
 from tests.unit.image.archives import layout_of, member, tar
 from tests.unit.image.memory_source import MemorySource
 
-pytest_plugins = ["tests.parts.fixtures"]
-
 NAME = "example.org/team/app:1"
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from carob.errors import CorruptData, NotFound
-from carob.spec.oci.descriptor import Descriptor, Platform, parse_descriptor
+from carob.errors import CorruptData
+from carob.spec.oci.descriptor import Descriptor, parse_descriptor
 from carob.spec.oci.document import INDEX_BYTES, list_field, parse_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 
@@ -24,24 +23,3 @@ def check_schema_version(document: dict[str, Any], what: str) -> None:
     version = document.get("schemaVersion")
     if version != 2 or isinstance(version, bool):
         raise CorruptData(f"{what}: schemaVersion is {str(version)[:20]}, not 2")
-
-
-def choose_platform(descriptors: Sequence[Descriptor], wanted: Platform, what: str) -> Descriptor:
-    """The manifest for ``wanted``: one of its variant, else one of its architecture, else the only one
-    that names no platform. ``NotFound`` lists what there is.
-    """
-    best: Descriptor | None = None
-    for descriptor in descriptors:
-        platform = descriptor.platform
-        if platform is None or (platform.os, platform.architecture) != (wanted.os, wanted.architecture):
-            continue
-        if platform.variant == wanted.variant:
-            return descriptor
-        best = best or descriptor
-    if best is not None:
-        return best
-    unnamed = [descriptor for descriptor in descriptors if descriptor.platform is None]
-    if len(unnamed) == 1:
-        return unnamed[0]
-    there = ", ".join(str(descriptor.platform or "unnamed") for descriptor in descriptors[:10])
-    raise NotFound(f"{what} has no image for {wanted}", hint=f"it has: {there or 'nothing'}")

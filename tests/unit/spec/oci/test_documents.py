@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carob.errors import CarobError, CorruptData, NotFound
+from carob.errors import CarobError, CorruptData
 from carob.spec.oci.config import chain_ids, check_config, parse_config, rootfs_config
 from carob.spec.oci.descriptor import MANIFEST, Descriptor, Platform, parse_descriptor, platform_of_machine
 from carob.spec.oci.document import encode_document, parse_document
-from carob.spec.oci.index import choose_platform, parse_index
+from carob.spec.oci.index import parse_index
 from carob.spec.oci.manifest import Manifest, parse_manifest
 
 DIGESTS = ["sha256:" + digit * 64 for digit in "0123"]
@@ -141,37 +141,6 @@ def test_nothing_but_errors_of_carob(value: object) -> None:
             parse(encode_document(document), "the thing")
         except CarobError as error:
             assert error.message.startswith("the thing")  # noqa: PT017
-
-
-def platforms(*texts: str) -> list[Descriptor]:
-    found = []
-    for number, text in enumerate(texts):
-        parts = text.split("/")
-        platform = Platform(parts[1], parts[0], "/".join(parts[2:])) if text else None
-        found.append(Descriptor(MANIFEST, DIGESTS[number], 1, platform=platform))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("there", "wanted", "chosen"),
-    [
-        (["linux/arm64", "linux/amd64"], Platform("amd64", "linux"), 1),
-        (["linux/arm/v6", "linux/arm/v7"], Platform("arm", "linux", "v7"), 1),
-        (["linux/arm64/v8"], Platform("arm64", "linux"), 0),
-        (["windows/amd64", "linux/amd64"], Platform("amd64", "linux"), 1),
-        (["", "linux/arm64"], Platform("amd64", "linux"), 0),
-        (["", "linux/amd64"], Platform("amd64", "linux"), 1),
-    ],
-)
-def test_the_manifest_for_a_platform(there: list[str], wanted: Platform, chosen: int) -> None:
-    descriptors = platforms(*there)
-    assert choose_platform(descriptors, wanted, "x") is descriptors[chosen]
-
-
-@pytest.mark.parametrize("there", [[], ["linux/arm64"], ["", ""], ["windows/amd64"]])
-def test_no_manifest_for_a_platform(there: list[str]) -> None:
-    with pytest.raises(NotFound, match="linux/amd64"):
-        choose_platform(platforms(*there), Platform("amd64", "linux"), "x")
 
 
 def test_machines() -> None:
