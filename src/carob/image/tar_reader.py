@@ -119,7 +119,7 @@ class TarReader:
         entry = Entry(path, EntryType.FILE, link_target=target)
         keys = dict(pax)
         if pax:
-            entry.path = path = keys.get("path") or keys.get("GNU.sparse.name") or path
+            entry.path = path = keys.get("path") or path
             entry.link_target = target = keys.get("linkpath") or target
         if b"\0" in path or b"\0" in target:
             raise CorruptData(f"{self._named(path)}: a name with a NUL")
@@ -166,6 +166,9 @@ class TarReader:
         if entry.size_bytes >= _SIZE_LIMIT:
             raise CorruptData(f"{self._named(entry.path)}: a size out of range")
         if is_sparse(flag, keys):
+            entry.path = keys.get("GNU.sparse.name") or entry.path  # the other one is made up, with a number
+            if b"\0" in entry.path:
+                raise CorruptData(f"{self._named(entry.path)}: a name with a NUL")
             entry.extents, entry.real_size_bytes, entry.size_bytes = sparse_map(
                 self._source, block, pax, entry.size_bytes, self._named(entry.path), self._limits
             )

@@ -35,10 +35,10 @@ def extract_layer(
     try:
         while (piece := stream.read()) and maker.take(piece):
             pass
+        unsettled = maker.finish()
     except BaseException:
         maker.stop()
         raise
-    unsettled = maker.finish()
     stream.drain()
     if stream.diff_id != diff_id:
         raise CorruptData(f"{what}: its diff id is {stream.diff_id}, not {diff_id}")

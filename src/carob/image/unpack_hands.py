@@ -30,7 +30,7 @@ if TYPE_CHECKING:
             """Waits for the files, after the last piece; raises what went wrong."""
 
         def stop(self) -> None:
-            """Ends it in the middle of its work."""
+            """Ends it where it is, if it has not ended."""
 
     class Hands(Protocol):
         """What is done to the files of layers; from several threads at once."""

@@ -96,7 +96,7 @@ class ThreadMaker:
         return self._unsettled
 
     def stop(self) -> None:
-        """Ends the thread in the middle of its work."""
+        """Ends the thread where it is, if it has not ended."""
         self._pieces.put(None)
         self._thread.join()
 

@@ -30,6 +30,17 @@ if TYPE_CHECKING:
 
 _BOOT = "import sys; sys.path.append({root!r}); from carob.image.unpack_worker import main; main({fd})"
 _SAID_BYTES = 2000
+_open_channels: set[Channel] = set()
+
+
+def _close_in_child() -> None:
+    """Else a child that the caller forks would keep workers alive that wait for their parent's end."""
+    for channel in _open_channels:
+        channel.close()
+    _open_channels.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 class WorkerHands:
@@ -119,6 +130,7 @@ class _ProcessMaker:
         self._hands = hands
         self._worker = worker
         self._allowance = making.allowance
+        self._is_over = False
         limits = making.allowance.limits
         try:
             worker.send(
@@ -152,12 +164,14 @@ class _ProcessMaker:
         except BaseException:
             self._worker.close()
             raise
+        self._is_over = True
         self._hands.give_back(self._worker)
         return Unsettled.of(checked(answer)["unsettled"])
 
     def stop(self) -> None:
-        """Ends the worker in the middle of its work."""
-        self._worker.close()
+        """Ends the worker where it is, if it has not done its work."""
+        if not self._is_over:
+            self._worker.close()
 
 
 class _Worker:
@@ -167,6 +181,7 @@ class _Worker:
         ours, theirs = socket.socketpair()
         self._words = os.memfd_create("carob-unpack", os.MFD_CLOEXEC)
         self.channel = Channel(ours)
+        _open_channels.add(self.channel)
         root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         try:
             self._process = subprocess.Popen(
@@ -178,6 +193,7 @@ class _Worker:
                 start_new_session=True,  # a signal from the terminal is the caller's to handle
             )
         except BaseException:
+            _open_channels.discard(self.channel)
             self.channel.close()
             os.close(self._words)
             raise
@@ -233,6 +249,7 @@ class _Worker:
 
     def close(self) -> None:
         """Ends the process; a second call does nothing."""
+        _open_channels.discard(self.channel)
         self.channel.close()
         if self._words >= 0:
             self._process.kill()

@@ -194,7 +194,8 @@ def compress_zstd(data: bytes) -> bytes:
 
 
 COMPRESS = {Compression.GZIP: gzip.compress, Compression.ZSTD: compress_zstd}
-CONTENT = tar(*[member(f"f{number}", random.Random(number).randbytes(900)) for number in range(30)])
+FILES = {f"f{number}": random.Random(number).randbytes(900) for number in range(30)}
+CONTENT = tar(*[member(name, content) for name, content in FILES.items()])
 
 
 @SETTINGS
@@ -253,9 +254,8 @@ def test_mutated_blobs(place: Path, compression: Compression, random_seed: int) 
             limits=LIMITS,
         )
     )
-    if error is None:  # a changed time or name in a gzip header changes nothing
-        assert compression is Compression.GZIP
-        assert where < 10
+    if error is None:  # formats have bits that mean nothing; what comes out is right all the same
+        assert {path.name: path.read_bytes() for path in (place / "layer").iterdir()} == FILES
     assert threading.enumerate() == threads
     (place / "layer.record").unlink(missing_ok=True)
     shutil.rmtree(place / "layer")

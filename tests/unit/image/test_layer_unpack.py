@@ -161,11 +161,14 @@ def test_sparse_files_of_gnu_tar(unpack: Unpack, tmp_path: Path, options: list[s
         file.truncate(200 << 20)
     (source / "empty").touch()
     os.truncate(source / "empty", 1 << 20)
+    (source / ("n" * 200)).touch()
+    os.truncate(source / ("n" * 200), 1 << 20)
     command = ["tar", "-C", source, "--sparse", *options, "-cf", "-", "."]
     archive = subprocess.run(command, check=True, capture_output=True).stdout
     assert len(archive) < 4 << 20
     lower = top(unpack(archive))
-    for name in ("sparse", "empty"):
+    assert sorted(os.listdir(lower)) == sorted(os.listdir(source))
+    for name in ("sparse", "empty", "n" * 200):
         assert snapshot(lower)[name][4] == snapshot(source)[name][4]
         assert snapshot(lower)[name][7] == snapshot(source)[name][7]
     assert (lower / "sparse").stat().st_blocks * 512 < 8 << 20
