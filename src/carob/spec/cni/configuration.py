@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from carob.errors import CorruptData
 from carob.spec.cni import versions
+from carob.spec.cni.depth import is_too_deep
 from carob.spec.cni.names import network_name_fault, plugin_type_fault
 from carob.spec.oci.document import list_field, map_field, text_field, text_list_field
 
@@ -29,6 +30,8 @@ class PluginConfiguration:
 
     def __init__(self, document: dict[str, Any], what: str) -> None:
         """Checks and takes a plugin's configuration. Raises ``CorruptData`` naming ``what``."""
+        if is_too_deep(document):
+            raise CorruptData(f"{what}: nested too deeply")
         self.type = text_field(document, "type", what)
         if fault := plugin_type_fault(self.type):
             raise CorruptData(f"{what}: the plugin's type {self.type!r} {fault}")
@@ -105,6 +108,8 @@ def parse_network(document: dict[str, Any], source: str) -> NetworkList:
     ``source`` names the document in errors. A list without ``plugins`` has none yet: they are in files of
     their own.
     """
+    if is_too_deep(document):
+        raise CorruptData(f"{source}: nested too deeply")
     name = text_field(document, "name", source)
     if fault := network_name_fault(name):
         raise CorruptData(f"{source}: the network's name {name!r} {fault}")

@@ -8,10 +8,14 @@ from carob.spec.cni.addresses import parse_ip
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Literal
 
-FROM_HOST = "host"
-FROM_IMAGE = "none"
+    Origin = Literal["networks", "host", "none", "given"]
+
+FROM_NETWORKS: Origin = "networks"
+FROM_HOST: Origin = "host"
+FROM_IMAGE: Origin = "none"
+GIVEN: Origin = "given"
 
 
 class Resolver:
@@ -57,6 +61,40 @@ class Resolver:
 
 def _is_word(text: str) -> bool:
     return bool(text) and text.isprintable() and not any(letter.isspace() for letter in text)
+
+
+class WantedResolver:
+    """rkt's ``--dns`` and its companions: where a pod's ``resolv.conf`` comes from, and what is given of it.
+
+    ``FROM_NETWORKS``: what plugins say, else the host's. ``FROM_HOST``: the host's file. ``FROM_IMAGE``:
+    whatever is in the image. ``GIVEN``: ``resolver``.
+    """
+
+    __slots__ = ("origin", "resolver")
+
+    def __init__(self, origin: Origin, resolver: Resolver) -> None:
+        self.origin = origin
+        self.resolver = resolver
+
+
+def wanted_resolver(
+    servers: Sequence[str],
+    *,
+    search: Sequence[str] = (),
+    domain: str = "",
+    options: Sequence[str] = (),
+) -> WantedResolver:
+    """What all ``--dns``, ``--dns-search``, ``--dns-domain`` and ``--dns-opt`` of a command say together.
+
+    Raises ``InvalidInput``, for ``host`` and ``none`` together with anything else as well.
+    """
+    for word in (FROM_HOST, FROM_IMAGE):
+        if word in servers:
+            if len(servers) > 1 or search or domain or options:
+                raise InvalidInput(f"--dns={word} goes with nothing else of the kind")
+            return WantedResolver(word, Resolver())
+    given = Resolver(servers, search=search, domain=domain, options=options)
+    return WantedResolver(GIVEN if given else FROM_NETWORKS, given)
 
 
 def parse_resolver(text: str) -> Resolver:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carob.errors import InvalidInput
-from carob.spec.cni.resolver import Resolver, is_local, parse_resolver, resolver_of_result
+from carob.spec.cni.resolver import Resolver, is_local, parse_resolver, resolver_of_result, wanted_resolver
 
 WORD = st.from_regex(r"[a-z0-9.:-]{1,20}", fullmatch=True)
 
@@ -61,6 +61,22 @@ def test_a_plugins_dns_is_taken_as_far_as_it_makes_sense() -> None:
         "searches": ["a"],
         "options": [],
     }
+
+
+def test_what_rkts_options_say() -> None:
+    assert wanted_resolver([]).origin == "networks"
+    assert wanted_resolver(["host"]).origin == "host"
+    assert wanted_resolver(["none"]).origin == "none"
+    given = wanted_resolver(["192.0.2.1"], search=["a"], domain="b", options=["rotate"])
+    assert given.origin == "given"
+    assert given.resolver.text() == "search a\ndomain b\nnameserver 192.0.2.1\noptions rotate\n"
+    assert wanted_resolver([], options=["rotate"]).origin == "given"
+    with pytest.raises(InvalidInput):
+        wanted_resolver(["host", "192.0.2.1"])
+    with pytest.raises(InvalidInput):
+        wanted_resolver(["none"], domain="x")
+    with pytest.raises(InvalidInput):
+        wanted_resolver(["example.org"])
 
 
 def test_servers_on_the_loopback() -> None:

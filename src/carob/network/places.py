@@ -1,0 +1,90 @@
+"""Where things are: configurations, plugins, and what carob knows of this boot's networks."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STATE_DIRECTORY = "/run/carob/networks"
+SYSTEM_CONFIGURATIONS = ("/etc/carob/net.d", "/etc/rkt/net.d")
+CNI_CONFIGURATIONS = "/etc/cni/net.d"
+PLUGIN_DIRECTORIES = (
+    "/usr/lib/cni",  # Debian, Ubuntu
+    "/opt/cni/bin",  # the plugins' own releases
+    "/usr/libexec/cni",  # Fedora, openSUSE
+    "/usr/lib/rkt/plugins/net",
+)
+
+
+class Places:
+    """Directories, each an absolute path.
+
+    - ``configurations``: where networks are looked for; of two with one name the first counts.
+    - ``plugins``: where plugins are looked for, in this order.
+    - ``state``: what belongs to this boot: leases of carob's own networks, chosen subnets, who is attached.
+      It is to be in memory, so that it goes when the interfaces and rules go that it tells of.
+    """
+
+    __slots__ = ("configurations", "plugins", "state")
+
+    def __init__(
+        self,
+        *,
+        configurations: tuple[str, ...] = SYSTEM_CONFIGURATIONS,
+        plugins: tuple[str, ...] = PLUGIN_DIRECTORIES,
+        state: str = STATE_DIRECTORY,
+    ) -> None:
+        self.configurations = configurations
+        self.plugins = plugins
+        self.state = state
+
+    def document(self) -> dict[str, Any]:
+        """What ``places_of`` takes: for messages to a process that attaches."""
+        return {"plugins": list(self.plugins), "state": self.state}
+
+    def pod_state(self, uuid: str) -> str:
+        """What is known of a pod while it is attached."""
+        return f"{self.state}/pods/{uuid}"
+
+    def leases(self) -> str:
+        """The leases of carob's own networks, by network (the ``dataDir`` of host-local)."""
+        return f"{self.state}/leases"
+
+    def lock(self, network: str) -> str:
+        """Held shared while a pod is attached to the network or detached, exclusively to clean it up."""
+        return f"{self.state}/locks/{network}"
+
+    def filter_lock(self) -> str:
+        """Held shared while a pod's rules are made, exclusively to take away what they stand in."""
+        return f"{self.state}/locks/.filter"
+
+    def filter_setup_lock(self) -> str:
+        """Held exclusively while rules are made that several pods share."""
+        return f"{self.state}/locks/.filter-setup"
+
+
+def places_of(document: dict[str, Any]) -> Places:
+    """The places that a document of ``Places.document`` names."""
+    return Places(plugins=tuple(document["plugins"]), state=document["state"])
+
+
+def users_places(*, with_cni: bool = False) -> Places:
+    """The places for whoever runs this process.
+
+    The user's own configurations come first, then the system's, then, ``with_cni``, those of other runtimes.
+    """
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.join(os.path.expanduser("~"), ".config")
+    found: tuple[str, ...] = (f"{base}/carob/net.d", *SYSTEM_CONFIGURATIONS)
+    if with_cni:
+        found = (*found, CNI_CONFIGURATIONS)
+    if os.geteuid() == 0:
+        return Places(configurations=found)
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not runtime.startswith("/"):
+        runtime = f"/run/user/{os.geteuid()}"
+    return Places(configurations=found, state=f"{runtime}/carob/networks")
