@@ -10,7 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 
 try:
-    from bench import command, list_pods, memory, one_pod, report, run_to_exit, wake_up
+    from bench import (
+        command,
+        list_images,
+        list_pods,
+        memory,
+        one_pod,
+        pull,
+        report,
+        run_to_exit,
+        second_image,
+        verify_images,
+        wake_up,
+    )
     from bench.figure import Figure, Results, Skipped, Unmeasurable
     from bench.machine import describe
     from bench.setting import Setting, setting
@@ -31,6 +43,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "wake-up": wake_up.wake_up,
     "memory": memory.memory,
     "command": command.verbs,
+    "pull": pull.pull,
+    "second-image": second_image.second_image,
+    "image-list": list_images.images,
+    "verify": verify_images.verify,
 }
 
 
@@ -38,7 +54,7 @@ def main() -> int:
     arguments = _arguments()
     if arguments.list:
         for name, measurement in MEASUREMENTS.items():
-            print(f"{name:<12}{measurement.__doc__}")
+            print(f"{name:<14}{measurement.__doc__}")
         return 0
     if os.geteuid() != 0:
         sys.exit("error: pods are made as root here; run it as root")

@@ -48,9 +48,9 @@ class Target:
     def text(self, unit: str) -> str:
         parts = []
         if self.ratio is not None:
-            # A ratio below one is told as the fraction that it is: a quarter, a sixth.
+            # A ratio below one is told as the fraction that it is: a quarter, a sixth, 1/1.5.
             small = self.ratio < 1
-            parts.append(f"≤ 1/{1 / self.ratio:.0f}" if small else f"≤ {self.ratio:g} x")
+            parts.append(f"≤ 1/{round(1 / self.ratio, 2):g}" if small else f"≤ {self.ratio:g} x")
         if self.value is not None:
             parts.append(f"≤ {self.value:g} {unit}")
         return ", ".join(parts)

@@ -17,6 +17,8 @@ def describe(directory: str) -> dict[str, object]:
         "python": platform.python_version(),
         "crun": _first_line("crun", "--version"),
         "podman": _first_line("podman", "--version"),
+        "skopeo": _first_line("skopeo", "--version"),
+        "umoci": _first_line("umoci", "--version"),
         "file system": _first_line("stat", "-f", "-c", "%T", directory),
     }
 

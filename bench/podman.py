@@ -12,7 +12,7 @@ from bench.spawner import Spawner
 from carob.linux import cgroup
 
 _IMAGE = "localhost/bench"
-_LOCKS = "/dev/shm/libpod_lock"
+LOCKS = "/dev/shm/libpod_lock"
 _PARENT_GROUP = "/libpod_parent"
 _TRIALS = 3
 _UNMOUNT = (  # what podman left mounted below its directory, the innermost first
@@ -43,7 +43,7 @@ class Podman:
             raise Unmeasurable("podman is not installed")
         self._directory = directory
         self._spawner = spawner
-        self._keep_locks = os.path.exists(_LOCKS)
+        self._keep_locks = os.path.exists(LOCKS)
         self._keep_group = {name for name in cgroup.hierarchies() if os.path.exists(_group(name))}
         self._count = 0
         os.makedirs(directory)
@@ -66,12 +66,12 @@ class Podman:
             self._podman("rm", "--all", "--force", "--time=0", ok=range(256))
             self._podman("rmi", "--all", "--force", ok=range(256))
         finally:
-            self._spawner.run(["sh", "-c", _UNMOUNT, "sh", self._directory], ok=range(256))
+            unmount_below(self._directory, self._spawner)
             for name in cgroup.hierarchies():
                 if name not in self._keep_group:
                     _remove_group(_group(name))
-            if not self._keep_locks and os.path.exists(_LOCKS):
-                os.unlink(_LOCKS)
+            if not self._keep_locks and os.path.exists(LOCKS):
+                os.unlink(LOCKS)
 
     def _set_up(self, rootfs: str) -> str:
         """Imports the image and tries the runtimes; returns the name of the fastest."""
@@ -139,6 +139,11 @@ class Podman:
         )
         self._podman("pod", "rm", "--force", "--time=0", pod)
         return ms
+
+
+def unmount_below(directory: str, spawner: Spawner) -> None:
+    """Unmounts what podman left mounted there, in the spawner's mount namespace."""
+    spawner.run(["sh", "-c", _UNMOUNT, "sh", directory], ok=range(256))
 
 
 def _group(hierarchy: str) -> str:

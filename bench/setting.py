@@ -15,13 +15,15 @@ from bench.bare_crun import BareCrun
 from bench.figure import Unmeasurable
 from bench.installed import Installed
 from bench.podman import Podman
+from bench.podman_store import PodmanStore
+from bench.registry import LoadedRegistry
 from bench.spawner import Spawner
 from carob import App, Engine
 from carob.linux import cgroup
 
 IMAGE = "busybox"
 Made = TypeVar("Made")
-Peer = TypeVar("Peer", BareCrun, Podman)
+Kept = TypeVar("Kept", BareCrun, Podman, PodmanStore, LoadedRegistry)
 
 
 class Setting:
@@ -77,8 +79,20 @@ class Setting:
         place = os.path.join(self.directory, "installed")
         return self._once(lambda: Installed(place, self.spawner), place)
 
-    def _kept(self, peer: Peer) -> Peer:
-        return self._stack.enter_context(peer)
+    @property
+    def registry(self) -> LoadedRegistry:
+        """A registry with the large images; ``Unmeasurable`` where there is none, or they cannot be made."""
+        place = os.path.join(self.directory, "registry")
+        return self._once(lambda: self._kept(LoadedRegistry(place)), place)
+
+    @property
+    def podman_store(self) -> PodmanStore:
+        """Podman for images alone; ``Unmeasurable`` where it is not there or has no storage."""
+        place = os.path.join(self.directory, "p")  # podman takes no run directory of more than 50 letters
+        return self._once(lambda: self._kept(PodmanStore(place, self.private_spawner)), place)
+
+    def _kept(self, made: Kept) -> Kept:
+        return self._stack.enter_context(made)
 
     def _once(self, make: Callable[[], Made], place: str) -> Made:
         """What ``make`` made the first time, or the reason why it could not."""

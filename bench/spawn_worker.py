@@ -1,10 +1,10 @@
 """Runs commands on request and times them: a small process, so that starting one from it is cheap.
 
 Started as ``python -m bench.spawn_worker [private]``. It reads one JSON document a line from standard input,
-``{"commands": [[argv…]…], "environment": {…}, "await_stragglers": …}``, starts the commands, waits for
-them all, and writes one line: ``{"ms": …, "statuses": […], "output": …}``. If ``private`` it is in a mount
-namespace of its own and may mount there; on hybrid hosts it lets go of the cgroup v2 hierarchy, which crun
-would refuse.
+``{"commands": [[argv…]…], "environment": {…}, "await_stragglers": …, "measure_memory": …}``, starts the
+commands, waits for them all, and writes one line:
+``{"ms": …, "statuses": […], "output": …, "peak_bytes": …}``. If ``private`` it is in a mount namespace of its
+own and may mount there; on hybrid hosts it lets go of the cgroup v2 hierarchy, which crun would refuse.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
+from bench import process_memory
 from carob.linux.namespaces import set_child_subreaper
 
 _UNIFIED = "/sys/fs/cgroup/unified"
@@ -31,14 +33,20 @@ def main(private: bool) -> None:
     with tempfile.TemporaryFile() as output:
         for line in sys.stdin:
             request = json.loads(line)
-            answer = _run(request["commands"], request["environment"], output.fileno())
+            wait = process_memory.wait if request["measure_memory"] else _wait
+            answer = _run(request["commands"], request["environment"], output.fileno(), wait)
             if request["await_stragglers"]:
                 _await_stragglers()
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
 
-def _run(commands: list[list[str]], environment: dict[str, str], output: int) -> dict[str, object]:
+def _run(
+    commands: list[list[str]],
+    environment: dict[str, str],
+    output: int,
+    wait: Callable[[list[int]], tuple[list[int], int]],
+) -> dict[str, object]:
     os.ftruncate(output, 0)
     os.lseek(output, 0, os.SEEK_SET)
     streams = [
@@ -48,10 +56,16 @@ def _run(commands: list[list[str]], environment: dict[str, str], output: int) ->
     ]
     start = time.perf_counter()
     pids = [os.posix_spawnp(argv[0], argv, environment, file_actions=streams) for argv in commands]
-    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    statuses, peak_bytes = wait(pids)
     ms = (time.perf_counter() - start) * 1e3
     os.lseek(output, 0, os.SEEK_SET)
-    return {"ms": ms, "statuses": statuses, "output": os.read(output, 65536).decode("utf-8", "replace")}
+    words = os.read(output, 65536).decode("utf-8", "replace")
+    return {"ms": ms, "statuses": statuses, "output": words, "peak_bytes": peak_bytes}
+
+
+def _wait(pids: list[int]) -> tuple[list[int], int]:
+    """The exit statuses; memory is not looked at."""
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids], 0
 
 
 def _await_stragglers() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from bench.figure import Unmeasurable
 
@@ -47,17 +47,37 @@ class Spawner:
         With ``await_stragglers`` it returns when what they left running has ended, too; that is not counted.
         Raises ``Unmeasurable`` with the last line written where one ends with a status that is not in ``ok``.
         """
-        variables = dict(os.environ) if environment is None else dict(environment)
-        request: dict[str, object] = {"commands": [list(argv) for argv in commands], "environment": variables}
-        request["await_stragglers"] = await_stragglers
+        answer = self._ask(commands, environment, ok, await_stragglers=await_stragglers)
+        return float(answer["ms"]), str(answer["output"])
+
+    def peak_mb(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> float:
+        """Runs one command to its end; the most memory that it and all its children had at one time."""
+        answer = self._ask([command], environment, (0,), measure_memory=True)
+        return float(answer["peak_bytes"]) / 1e6
+
+    def _ask(
+        self,
+        commands: Sequence[Sequence[str]],
+        environment: Mapping[str, str] | None,
+        ok: Sequence[int],
+        *,
+        await_stragglers: bool = True,
+        measure_memory: bool = False,
+    ) -> dict[str, Any]:
+        request: dict[str, object] = {
+            "commands": [list(argv) for argv in commands],
+            "environment": dict(os.environ) if environment is None else dict(environment),
+            "await_stragglers": await_stragglers,
+            "measure_memory": measure_memory,
+        }
         self._requests.write(json.dumps(request) + "\n")
         self._requests.flush()
         line = self._answers.readline()
         if not line:
             raise Unmeasurable("the process that starts commands has ended")
-        answer = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         for argv, status in zip(commands, answer["statuses"], strict=True):
             if status not in ok:
                 said = answer["output"].strip().splitlines() or ["it said nothing"]
                 raise Unmeasurable(f"{' '.join(argv)[:200]}: status {status}: {said[-1][:300]}")
-        return float(answer["ms"]), str(answer["output"])
+        return answer
