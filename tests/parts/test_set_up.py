@@ -17,8 +17,8 @@ from tests.parts.lacking import ROOT
     [
         ((), "user"),
         (("--test",), "test"),
-        (("--bench", "--test"), "bench"),
-        (("--test", "--bench", "--user"), "bench"),
+        (("--bench",), "test"),
+        (("--test", "--bench", "--user"), "test"),
         (("--test", "--user"), "test"),
     ],
 )
