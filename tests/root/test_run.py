@@ -76,8 +76,6 @@ def test_one_failing_app_ends_the_pod_and_status_says_which_and_how(engine: Engi
 
 
 def test_app_that_ended_well_does_not_end_the_others(engine: Engine) -> None:
-    with engine.run(sh("exit 0", name="quick"), sh("read line; exit 4", name="slow"), grace_s=0) as pod:
-        assert pod.wait(timeout_s=SOON_S).apps["quick"] == Exited(0)
     with engine.run(sh("exit 0", name="quick"), App("busybox", ["sleep", "1000"], name="slow")) as pod:
         host_view.eventually("quick ends", lambda: pod.status().app("quick").end == Exited(0))
         assert pod.status().app("slow").end is None

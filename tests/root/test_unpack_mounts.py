@@ -14,7 +14,6 @@ from carob.image import Store, Trees
 from tests.needs import ROOT, impossible_here, require_command, require_root
 from tests.parts import umoci
 from tests.parts.big_image import BigImages, LayoutImage
-from tests.parts.fixtures import big_images as big_images  # noqa: PLC0414 - a fixture, by its name
 from tests.unit.image.archives import directory, layout_of, member, snapshot, tar
 
 MOUNTED = """

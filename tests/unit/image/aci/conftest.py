@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from tests.parts.certificates import Authority
-from tests.parts.fixtures import authority as authority  # noqa: PLC0414 - a fixture, by its name
 from tests.unit.image.aci.made import aci, image_id, manifest
 from tests.unit.image.aci.place import Place, Publish
 from tests.unit.image.aci.server import AciServer

@@ -11,7 +11,6 @@ from carob.errors import CarobError, NotFound, Rejected, Unavailable, Unsupporte
 from carob.image.aci.pubkeys import offered_keys
 from carob.spec.oci.descriptor import platform_of_machine
 from tests.parts.certificates import Authority
-from tests.parts.fixtures import forward_proxy as forward_proxy  # noqa: PLC0414 - a fixture
 from tests.parts.forward_proxy import ForwardProxy
 from tests.unit.image.aci.made import aci, manifest
 from tests.unit.image.aci.place import NAME, Place, Publish

@@ -9,15 +9,6 @@ from carob.image.registry.client import Registry
 from carob.image.registry.endpoint import Endpoint
 from carob.image.registry.limits import Limits
 from carob.image.registry.proxies import Proxies
-from tests.parts.fixtures import (  # noqa: F401 - fixtures are found by their names
-    authority,
-    basic_registry,
-    faulty_proxy,
-    forward_proxy,
-    registry,
-    tls_registry,
-    token_registry,
-)
 from tests.unit.image.registry.raw_server import RawServer
 
 Connect = Callable[..., Registry]

@@ -19,7 +19,6 @@ from carob.image.trust.admission import Admission
 from carob.image.trust.policy import parse_policy
 from carob.image.trust.signatures import Lookaside
 from carob.spec.reference import Reference, parse_reference
-from tests.parts.fixtures import registry as registry  # noqa: PLC0414 - a fixture, by its name
 from tests.parts.registry import Registry
 from tests.unit.image.archives import (
     directory,
