@@ -62,17 +62,21 @@ def main() -> int:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     with setting(arguments.dir, quick=arguments.quick) as ground:
         results = Results(describe(ground.directory))
+        status = 0
         try:
             for name in arguments.measurement or MEASUREMENTS:
                 _measure(name, ground, results)
         except KeyboardInterrupt:
             print("interrupted: what follows is what was measured so far", file=sys.stderr)
+        except OSError as error:
+            print(f"error: {error}: what follows is what was measured so far", file=sys.stderr)
+            status = 1
     print(report.table(results))
     if arguments.json:
         report.write_json(results, arguments.json)
     if arguments.markdown:
         report.write_markdown(results, arguments.markdown)
-    return 0
+    return status
 
 
 def _measure(name: str, ground: Setting, results: Results) -> None:

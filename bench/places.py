@@ -11,7 +11,7 @@ import os
 import stat
 import time
 
-from carob.image.rooted import DIRECTORY
+from carob.image.files.rooted import DIRECTORY
 from carob.linux.syscall import syncfs
 
 

@@ -15,8 +15,8 @@ from bench.pairs import in_turn, timed
 from bench.registry import GZIP
 from bench.setting import Setting
 from carob import Engine
-from carob.image.tree_record import check_layer
-from carob.image.trees import Trees
+from carob.image.layers.record import check_layer
+from carob.image.layers.trees import Trees
 
 _ROUNDS = 9
 _UNIT = "MB/s"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from carob.image.fetch import Limits
+from carob.image.fetch.fetch import Limits
 from carob.image.registry import configuration_file
 from carob.image.registry.limits import DEFAULT_LIMITS
+from carob.image.tar.limits import LIMITS
 from carob.image.trust.insecure import WORDS
 from carob.image.trust.policy import parse_policy, policy_paths
-from carob.image.unpack_limits import LIMITS
 from tests.architecture.sources import ROOT
 
 README = ROOT / "README.md"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from carob.image import ResolvedImage, Store, Trees
 from carob.image.cancel import Cancellation
-from carob.image.progress import Callback
-from carob.image.pull import FetchOptions, PullPolicy, pull
+from carob.image.fetch.progress import Callback
+from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
 from carob.image.registry.configuration import Configuration, Rule
 from carob.image.registry.credentials import Credentials
 from carob.image.registry.source import RegistrySource
-from carob.image.source_open import Remotes
+from carob.image.sources.open import Remotes
 from carob.spec.address import parse_address
 
 

@@ -17,7 +17,7 @@ import pytest
 from carob.errors import CorruptData, NotFound, PermissionDenied
 from carob.image import Store, Trees, gc
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.progress import LayerProgress, Phase
+from carob.image.fetch.progress import LayerProgress, Phase
 from tests.needs import ROOT, require_root
 from tests.parts.big_image import BigImages
 from tests.parts.faults import Drop, Flip, Stall

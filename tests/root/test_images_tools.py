@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from carob.image import ResolvedImage, Store, Trees
-from carob.image.archive_save import ArchiveFormat
-from carob.image.fetch import fetch
-from carob.image.pull import take_in
+from carob.image.archives.save import ArchiveFormat
+from carob.image.fetch.fetch import fetch
+from carob.image.fetch.pull import take_in
 from carob.spec.address import parse_address
 from tests.needs import require_command, require_root
 from tests.parts import skopeo, umoci

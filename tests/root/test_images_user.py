@@ -12,8 +12,8 @@ from tests.unit.image.archives import digest
 STORY = """
 import json, os, sys; sys.path[:0] = [sys.argv[1] + "/src", sys.argv[1]]
 from carob.image import Store, Trees, gc
-from carob.image.export import commit_layers, export_image, extract_image
-from carob.image.fetch import fetch
+from carob.image.archives.export import commit_layers, export_image, extract_image
+from carob.image.fetch.fetch import fetch
 from tests.unit.image.archives import directory, member, tar
 from tests.unit.image.memory_source import MemorySource
 

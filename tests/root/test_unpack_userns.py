@@ -32,6 +32,7 @@ from tests.unit.image.archives import (
 
 FIRST = 300_000
 RANGE = 65_536
+WORKER = "carob.image.layers.worker"
 
 BASE = tar(
     directory("./", mtime=1), directory("etc", mode=0o750, uid=3, gid=4, mtime=13), member("etc/old", b"old"),
@@ -121,7 +122,7 @@ image = store.import_path(sys.argv[3], name="app")
 ENSURE = (
     START
     + """
-from carob.image.tree_record import check_layer
+from carob.image.layers.record import check_layer
 try:
     tree = trees.ensure(image)
 except CarobError as error:
@@ -201,7 +202,7 @@ WHOLE = (
     START
     + """
 import io, tarfile, threading
-from carob.image.unpack_hands import open_hands
+from carob.image.layers.hands import open_hands
 tree = trees.ensure(image)
 hands = open_hands()
 readable, writable = os.pipe()
@@ -284,9 +285,9 @@ KILL_WORKER = (
     START
     + """
 import signal
-from carob.image.tree_unpack import unpack_layers
-from carob.image.growing import StoredInput
-from carob.image.unpacking import Unpacking
+from carob.image.layers.ensure import unpack_layers
+from carob.image.layers.growing import StoredInput
+from carob.image.layers.unpacking import Unpacking
 def children():
     found = []
     for task in os.listdir("/proc/self/task"):
@@ -323,8 +324,8 @@ KILL_PARENT = (
     START
     + """
 import time
-from carob.image.growing import StoredInput
-from carob.image.unpacking import Unpacking
+from carob.image.layers.growing import StoredInput
+from carob.image.layers.unpacking import Unpacking
 class Input(StoredInput):
     def read(self, size):
         data = super().read(min(size, 100_000))
@@ -347,12 +348,12 @@ def test_a_parent_that_is_killed(user: Account) -> None:
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "now\n"
-    workers = [pid for pid in processes() if "unpack_worker" in command_line(pid) and owner(pid) == user.uid]
+    workers = [pid for pid in processes() if WORKER in command_line(pid) and owner(pid) == user.uid]
     assert workers
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 20
-    while any("unpack_worker" in command_line(pid) for pid in workers):
+    while any(WORKER in command_line(pid) for pid in workers):
         assert time.monotonic() < deadline, "a worker outlives its parent"
         time.sleep(0.01)
     user.run(ENSURE, path)

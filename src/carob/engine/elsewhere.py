@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from carob.image.registry.configuration import EVERY_HOST, Configuration, Rule, load
 from carob.image.registry.source import RegistrySource
-from carob.image.source_open import Remotes
+from carob.image.sources.open import Remotes
 from carob.image.trust.insecure import Insecure, parse_insecure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from carob.image.fetch import Accept
+    from carob.image.fetch.fetch import Accept
     from carob.image.registry.credentials import Credentials
-    from carob.image.source import Source
+    from carob.image.sources.source import Source
     from carob.spec.address import ImageAddress
     from carob.spec.reference import Reference
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from carob.engine.request import App, PodRequest
     from carob.engine.status import PodStatus
     from carob.engine.supervision import Progress
-    from carob.image.trees import Trees
+    from carob.image.layers.trees import Trees
 
 
 _MOST_STANDBY = 1000
@@ -158,7 +158,7 @@ class Engine:
         return ImageFinder(self.images, request.pull, insecure=request.insecure, progress=fetching)
 
     def _trees(self) -> Trees:
-        from carob.image.trees import Trees
+        from carob.image.layers.trees import Trees
 
         return Trees(self.data_dir)
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, cast
 from carob.engine.documents import IMAGE_DIGEST
 from carob.engine.status import annotation, manifest_summary
 from carob.errors import CarobError, InvalidInput, NotFound
-from carob.image.export import commit_layers, export_layers
-from carob.image.store import Store
+from carob.image.archives.export import commit_layers, export_layers
+from carob.image.store.store import Store
 from carob.linux.files import read_file
 from carob.protocol import plan as plans
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from carob.image.resolved import ResolvedImage
+    from carob.image.store.resolved import ResolvedImage
     from carob.pod import Pod
 
 

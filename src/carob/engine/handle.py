@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from carob.engine import execution, output
     from carob.engine.ends import AppEnd
     from carob.engine.supervision import Progress, Supervision
-    from carob.image.resolved import ResolvedImage
+    from carob.image.store.resolved import ResolvedImage
     from carob.logs.entry import LogEntry
     from carob.pod import Pod
 

@@ -8,7 +8,7 @@ from carob.spec.address import NAME, parse_address
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.engine.images import Callback, Images, Pull
-    from carob.image.resolved import ResolvedImage
+    from carob.image.store.resolved import ResolvedImage
 
 
 class ImageFinder:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from carob.image.cancel import Cancellation as Cancellation  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.inspection import HistoryEntry as HistoryEntry  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.progress import Callback as Callback  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.progress import LayerProgress as LayerProgress  # noqa: PLC0414 - shown by carob.cli
-    from carob.image.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.usage import Usage as Usage  # noqa: PLC0414 - shown by carob.aio
-    from carob.image.verify import Verified as Verified  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.fetch.progress import Callback as Callback  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.fetch.progress import LayerProgress as LayerProgress  # noqa: PLC0414 - shown by carob.cli
+    from carob.image.store.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.store.inspection import HistoryEntry as HistoryEntry  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.store.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.store.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.store.usage import Usage as Usage  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.store.verify import Verified as Verified  # noqa: PLC0414 - shown by carob.aio
     from carob.pod import Pod
     from carob.spec.oci.descriptor import Descriptor as Descriptor  # noqa: PLC0414 - shown by carob.aio
 
@@ -95,8 +95,8 @@ class Images:
 
         ``docker-archive`` is what ``docker load`` reads.
         """
-        from carob.image.archive_save import ArchiveFormat
-        from carob.image.store import Store
+        from carob.image.archives.save import ArchiveFormat
+        from carob.image.store.store import Store
 
         kinds = {kind.value: kind for kind in ArchiveFormat}
         if format not in kinds:
@@ -129,9 +129,9 @@ class Images:
 
     def export(self, name: str, target: str | os.PathLike[str] | int) -> None:
         """Writes an image's file system as a tar, to a path (all or nothing) or an open file or pipe."""
-        from carob.image.export import export_image
-        from carob.image.store import Store
-        from carob.image.trees import Trees
+        from carob.image.archives.export import export_image
+        from carob.image.layers.trees import Trees
+        from carob.image.store.store import Store
 
         given = target if isinstance(target, int) else inputs.path(target, "the path of a tar")
         with Attempt(f"image {name} cannot be exported"):
@@ -141,9 +141,9 @@ class Images:
         """Makes the directory ``target`` with an image's file system in it, all or nothing; or, not with
         ``rootfs_only``, with ``rootfs/``, ``manifest.json`` and ``config.json`` in it.
         """
-        from carob.image.export import extract_image
-        from carob.image.store import Store
-        from carob.image.trees import Trees
+        from carob.image.archives.export import extract_image
+        from carob.image.layers.trees import Trees
+        from carob.image.store.store import Store
 
         given = inputs.path(target, "a directory")
         with Attempt(f"image {name} cannot be extracted"):
@@ -151,7 +151,7 @@ class Images:
 
     def tag(self, name_or_id: str, new_name: str) -> ResolvedImage:
         """Gives an image one more name; whatever had that name before loses it."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt(f"image {name_or_id} cannot be tagged"):
             return Store(self.data_dir).tag(
@@ -160,14 +160,14 @@ class Images:
 
     def inspect(self, name: str) -> dict[str, Any]:
         """What there is to know of an image, as values that JSON has."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt(f"image {name} cannot be inspected"):
             return Store(self.data_dir).inspect(inputs.text(name, "an image's name"))
 
     def history(self, name: str) -> list[HistoryEntry]:
         """How an image was made, the first step first."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt(f"the history of image {name} cannot be read"):
             return Store(self.data_dir).history(inputs.text(name, "an image's name"))
@@ -175,7 +175,7 @@ class Images:
     def cat_manifest(self, name: str) -> bytes:
         """An image's manifest, byte for byte: OCI's, or of an image that was an ACI, appc's."""
         from carob.image.aci.config import appc_manifest
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt(f"the manifest of image {name} cannot be read"):
             found = Store(self.data_dir).cat_manifest(inputs.text(name, "an image's name"))
@@ -188,14 +188,14 @@ class Images:
         """Reads all blobs and unpacked layers again. What is broken is put aside, and is fetched again with
         the next fetch of its image.
         """
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt("the images cannot be verified"):
             return Store(self.data_dir).verify(quarantine=quarantine)
 
     def usage(self) -> Usage:
         """What the images take on disk; what several share is counted once."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt("the images' disk use cannot be told"):
             return Store(self.data_dir).usage()
@@ -205,7 +205,7 @@ class Images:
 
         Raises ``InvalidInput`` for a name or a file that is none, ``CorruptData`` for a damaged one.
         """
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         given, name = inputs.path(path, "the path of an image"), inputs.text(name, "an image's name")
         with Attempt(f"image {name} cannot be taken in"):
@@ -213,7 +213,7 @@ class Images:
 
     def resolve(self, name: str) -> ResolvedImage:
         """The image of this name or id; ``NotFound`` with a hint where there is none."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         name = inputs.text(name, "an image's name")
         with Attempt(f"image {name} cannot be looked up"):
@@ -221,14 +221,14 @@ class Images:
 
     def list(self) -> list[ImageSummary]:
         """All images."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         with Attempt("the images cannot be listed"):
             return Store(self.data_dir).list()
 
     def remove(self, name_or_id: str) -> None:
         """Takes a name away, or an image with all its names. ``Conflict`` where a pod uses what would go."""
-        from carob.image.store import Store
+        from carob.image.store.store import Store
 
         name_or_id = inputs.text(name_or_id, "an image's name or id")
         with Attempt(f"image {name_or_id} cannot be removed"):
@@ -237,7 +237,7 @@ class Images:
     def gc(self) -> Collected:
         """Deletes the blobs and layers that no name and no pod uses any more."""
         with Attempt("the images cannot be collected"):
-            from carob.image.gc import gc
+            from carob.image.store.gc import gc
 
             return gc(self.data_dir, in_use=lambda: in_use(self.data_dir))
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.engine.request import App, PodRequest
-    from carob.image.resolved import ResolvedImage
-    from carob.image.trees import Tree
+    from carob.image.layers.trees import Tree
+    from carob.image.store.resolved import ResolvedImage
     from carob.pod import Pod
     from carob.runtime.driver import Runtime
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from carob.engine.request import PodRequest
     from carob.engine.supervision import Progress, Supervision
-    from carob.image.resolved import ResolvedImage
-    from carob.image.trees import TreeHold, Trees
+    from carob.image.layers.trees import TreeHold, Trees
+    from carob.image.store.resolved import ResolvedImage
     from carob.pod import Pod
     from carob.supervisor import launch
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from carob.engine.elsewhere import Elsewhere
 from carob.errors import InvalidInput
-from carob.image.platforms import parse_platform
-from carob.image.pull import FetchOptions, PullPolicy, pull
-from carob.image.resolve import SOURCE, find_image, load_image
-from carob.image.store import Store
-from carob.image.trees import Trees
+from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
+from carob.image.layers.trees import Trees
+from carob.image.store.platforms import parse_platform
+from carob.image.store.resolve import SOURCE, find_image, load_image
+from carob.image.store.store import Store
 from carob.spec.address import DOCKER, NAME, ImageAddress, parse_address
 from carob.spec.reference import Reference, parse_reference
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from carob.image.cancel import Cancellation
-    from carob.image.progress import Callback
-    from carob.image.resolved import ResolvedImage
-    from carob.image.source import BlobReader
+    from carob.image.fetch.progress import Callback
+    from carob.image.sources.source import BlobReader
+    from carob.image.store.resolved import ResolvedImage
     from carob.spec.oci.descriptor import Descriptor
 
 
@@ -63,7 +63,7 @@ def fetch(
 
 def load(data_dir: str, path: str, *, progress: Callback | None) -> list[ResolvedImage]:
     """See ``Images.load``."""
-    from carob.image.archive_load import load_images
+    from carob.image.archives.load import load_images
 
     elsewhere = Elsewhere(data_dir)
     options = FetchOptions(accept=elsewhere.accept(), progress=progress)
@@ -128,7 +128,7 @@ def _registry_name(text: str, elsewhere: Elsewhere) -> Reference:
 
 
 def _config_of(store: Store, descriptor: Descriptor) -> Descriptor:
-    from carob.image.resolve import read_manifest
+    from carob.image.store.resolve import read_manifest
 
     return read_manifest(store.layout, descriptor).config
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carob.image.gc import Collected as Collected
-    from carob.image.gc import gc as gc
-    from carob.image.resolved import ImageSummary as ImageSummary
-    from carob.image.resolved import ResolvedImage as ResolvedImage
-    from carob.image.store import Store as Store
-    from carob.image.trees import Tree as Tree
-    from carob.image.trees import Trees as Trees
+    from carob.image.layers.trees import Tree as Tree
+    from carob.image.layers.trees import Trees as Trees
+    from carob.image.store.gc import Collected as Collected
+    from carob.image.store.gc import gc as gc
+    from carob.image.store.resolved import ImageSummary as ImageSummary
+    from carob.image.store.resolved import ResolvedImage as ResolvedImage
+    from carob.image.store.store import Store as Store
 
 __all__ = ["Collected", "ImageSummary", "ResolvedImage", "Store", "Tree", "Trees", "gc"]
 
 _MODULES = {
-    "Collected": "gc",
-    "ImageSummary": "resolved",
-    "ResolvedImage": "resolved",
-    "Store": "store",
-    "Tree": "trees",
-    "Trees": "trees",
-    "gc": "gc",
+    "Collected": "store.gc",
+    "ImageSummary": "store.resolved",
+    "ResolvedImage": "store.resolved",
+    "Store": "store.store",
+    "Tree": "layers.trees",
+    "Trees": "layers.trees",
+    "gc": "store.gc",
 }
 
 

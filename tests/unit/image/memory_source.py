@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from carob.errors import NotFound, Unavailable
-from carob.image.source import BlobReader
+from carob.image.sources.source import BlobReader
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor
 from carob.spec.oci.document import encode_document

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carob.errors import CarobError, CorruptData, InvalidInput, NotFound, OutOfResources
-from carob.image import archive_files
-from carob.image.archive_files import ArchiveFiles
-from carob.image.source_files import DirectoryFiles, FileReader, Files, has_file, read_file
+from carob.image.sources import tar_files as archive_files
+from carob.image.sources.files import DirectoryFiles, FileReader, Files, has_file, read_file
+from carob.image.sources.tar_files import ArchiveFiles
 from tests.unit.image.archives import directory, hard_link, member, symlink, tar
 
 LONG = "d/" * 80 + "file"

@@ -12,10 +12,10 @@ import pytest
 
 from carob.errors import CarobError, CorruptData, NotFound, Unavailable
 from carob.image import Store, gc
-from carob.image.blobs import HeldBlobs, partial_path, turn_path
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.download import StalePartial, receive
-from carob.image.layout import Layout
+from carob.image.fetch.download import StalePartial, receive
+from carob.image.store.blobs import HeldBlobs, partial_path, turn_path
+from carob.image.store.layout import Layout
 from carob.spec.oci.descriptor import Descriptor
 from tests.unit.image.memory_source import MemorySource, described
 
@@ -251,9 +251,9 @@ def test_parts_wait_for_a_while(store: Store, data: Path) -> None:
 BRING = """
 import sys, time
 from carob.image import Store
-from carob.image.blobs import HeldBlobs
+from carob.image.store.blobs import HeldBlobs
 from carob.image.cancel import Cancellation
-from carob.image.download import receive
+from carob.image.fetch.download import receive
 from tests.unit.image.memory_source import MemorySource
 
 store, source = Store(sys.argv[1]), MemorySource()

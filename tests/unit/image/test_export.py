@@ -10,8 +10,8 @@ import pytest
 
 from carob.errors import CarobError, InvalidInput, NotFound
 from carob.image import Store, Trees
-from carob.image.archive_tree import pack_layers
-from carob.image.export import commit_layers, export_image, export_layers, extract_image
+from carob.image.archives.export import commit_layers, export_image, export_layers, extract_image
+from carob.image.files.merged import pack_layers
 from tests.unit.image.archives import directory, layout_of, member, snapshot, symlink, tar
 
 LAYERS = (

@@ -20,10 +20,10 @@ from carob.errors import (
 )
 from carob.image import Store, gc
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.documents import ManifestDocument
-from carob.image.fetch import Limits, fetch
-from carob.image.progress import LayerProgress, Phase
-from carob.image.source import Source
+from carob.image.fetch.documents import ManifestDocument
+from carob.image.fetch.fetch import Limits, fetch
+from carob.image.fetch.progress import LayerProgress, Phase
+from carob.image.sources.source import Source
 from carob.spec.oci.descriptor import CONFIG, INDEX, LAYER, MANIFEST, Descriptor
 from carob.spec.oci.document import encode_document
 from tests.unit.image.archives import digest, member, tar

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from carob.errors import CarobError
 from carob.image import ResolvedImage, Store
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from carob.spec.oci.descriptor import CONFIG, INDEX, MANIFEST
 from tests.unit.image.archives import digest, member, tar
 from tests.unit.image.memory_source import MemorySource

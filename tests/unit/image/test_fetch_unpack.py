@@ -15,10 +15,10 @@ import pytest
 
 from carob.errors import CarobError, CorruptData
 from carob.image import Store, Trees, gc
-from carob.image.blobs import partial_path
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.fetch import fetch
-from carob.image.progress import LayerProgress, Phase
+from carob.image.fetch.fetch import fetch
+from carob.image.fetch.progress import LayerProgress, Phase
+from carob.image.store.blobs import partial_path
 from carob.spec.oci.descriptor import CONFIG, LAYER_GZIP, MANIFEST
 from carob.spec.oci.document import encode_document
 from carob.spec.oci.manifest import Manifest
@@ -221,7 +221,7 @@ def test_collecting_all_the_time(store: Store, trees: Trees, source: MemorySourc
 FETCH = """
 import sys, time
 from carob.image import Store, Trees
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from tests.unit.image.memory_source import MemorySource
 from tests.unit.image.test_fetch_unpack import put_packed, big_layers
 
@@ -293,7 +293,7 @@ def test_a_full_disk_is_said_and_given_back(tmp_path: Path, source: MemorySource
 import os, sys
 from carob.errors import OutOfResources
 from carob.image import Store, Trees, gc
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from tests.unit.image.memory_source import MemorySource
 from tests.unit.image.test_fetch_unpack import put_packed
 from tests.unit.image.archives import tar, member

@@ -23,15 +23,15 @@ from hypothesis import strategies as st
 
 from carob.errors import CarobError, CorruptData, OutOfResources, Unsupported
 from carob.image.compression import Compression, decompressed
-from carob.image.overlay import OverlayForm
-from carob.image.tree_check import check_tree
-from carob.image.unpack_extract import extract_layer
-from carob.image.unpack_hands import OwnHands
-from carob.image.unpack_limits import Allowance, UnpackLimits
-from carob.image.unpack_maker import Making, make_files
-from carob.image.unpack_mode import UnpackMode
-from carob.image.unpack_settle import settle_tree
-from carob.image.unsettled import Unsettled
+from carob.image.files.overlay import OverlayForm
+from carob.image.layers.check import check_tree
+from carob.image.layers.extract import extract_layer
+from carob.image.layers.hands import OwnHands
+from carob.image.layers.maker import Making, make_files
+from carob.image.layers.mode import UnpackMode
+from carob.image.layers.settle import settle_tree
+from carob.image.layers.unsettled import Unsettled
+from carob.image.tar.limits import Allowance, UnpackLimits
 from tests.needs import require_root
 from tests.unit.image.archives import (
     device,

@@ -10,8 +10,8 @@ import pytest
 
 from carob.errors import Conflict, CorruptData, NotFound
 from carob.image import Store, Trees, gc
-from carob.image.blobs import HeldBlobs
-from carob.image.resolved import ResolvedImage
+from carob.image.store.blobs import HeldBlobs
+from carob.image.store.resolved import ResolvedImage
 from tests.unit.image.archives import layout_of, member, put_blob, tar
 
 BASE, ONE, TWO = tar(member("base")), tar(member("one")), tar(member("two"))

@@ -17,7 +17,7 @@ import pytest
 
 from carob.errors import CarobError, CorruptData, OutOfResources, Unsupported
 from carob.image import Store, Tree, Trees
-from carob.image.unpack_limits import UnpackLimits
+from carob.image.tar.limits import UnpackLimits
 from tests.unit.image.archives import (
     device,
     digest,

@@ -203,7 +203,7 @@ def test_a_file_that_grows_meanwhile_is_noticed(
     store: Store, rootfs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is written to between its first byte read and its last."""
-    from carob.image import pack
+    from carob.image.files import pack
 
     original = pack._Packing._write_data
 

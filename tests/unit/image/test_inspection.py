@@ -8,7 +8,7 @@ import pytest
 
 from carob.errors import NotFound
 from carob.image import Store, Trees, gc
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from tests.unit.image.archives import digest, layout_of, member, put_document, put_index, tar
 from tests.unit.image.memory_source import MemorySource
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from carob.errors import InvalidInput, NotFound
-from carob.image.platforms import ATTESTATION, choose_manifest, host_platform, parse_platform, runs_on
+from carob.image.store.platforms import ATTESTATION, choose_manifest, host_platform, parse_platform, runs_on
 from carob.spec.oci.descriptor import MANIFEST, Descriptor, Platform
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from carob.image import progress as module
-from carob.image.progress import LayerProgress, Phase, Progress
+from carob.image.fetch import progress as module
+from carob.image.fetch.progress import LayerProgress, Phase, Progress
 from tests.unit.image.memory_source import described
 
 LAYERS = (described(b"a" * 10), described(b"b" * 20))

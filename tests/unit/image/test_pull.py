@@ -10,9 +10,9 @@ import pytest
 from carob.errors import CorruptData, InvalidInput, NotFound, Unavailable
 from carob.image import Store
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.platforms import parse_platform
-from carob.image.pull import FetchOptions, PullPolicy, pull
-from carob.image.source_open import Remotes
+from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
+from carob.image.sources.open import Remotes
+from carob.image.store.platforms import parse_platform
 from carob.spec.address import parse_address
 from carob.spec.oci.descriptor import INDEX, Descriptor
 from carob.spec.oci.document import encode_document

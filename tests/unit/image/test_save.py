@@ -14,8 +14,8 @@ import pytest
 
 from carob.errors import InvalidInput, NotFound
 from carob.image import Store
-from carob.image.archive_load import load_images
-from carob.image.archive_save import ArchiveFormat
+from carob.image.archives.load import load_images
+from carob.image.archives.save import ArchiveFormat
 from tests.needs import require_command
 from tests.unit.image.archives import digest, layout_of, member, put_document, put_index, tar
 

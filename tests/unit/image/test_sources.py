@@ -14,10 +14,10 @@ import pytest
 
 from carob.errors import CarobError, CorruptData, InvalidInput, NotFound, Unsupported
 from carob.image import Store
-from carob.image.archive_save import ArchiveFormat
-from carob.image.import_kind import address_of_path
-from carob.image.pull import take_in
-from carob.image.source_open import is_rootfs, open_source
+from carob.image.archives.kind import address_of_path
+from carob.image.archives.save import ArchiveFormat
+from carob.image.fetch.pull import take_in
+from carob.image.sources.open import is_rootfs, open_source
 from carob.spec.address import parse_address
 from tests.needs import require_command
 from tests.unit.image.archives import (

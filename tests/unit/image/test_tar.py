@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carob.errors import CarobError, CorruptData, Unsupported
-from carob.image.tar_entry import Entry, EntryType
-from carob.image.tar_header import number, pax_records, pax_time_ns
-from carob.image.tar_reader import TarReader
-from carob.image.tar_writer import END_OF_ARCHIVE, encode_header, padding
+from carob.image.tar.entry import Entry, EntryType
+from carob.image.tar.header import number, pax_records, pax_time_ns
+from carob.image.tar.reader import TarReader
+from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 from tests.unit.image.archives import directory, hard_link, member, symlink, tar
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from carob.errors import NotFound
 from carob.image import Store, Tree, Trees
-from carob.image.resolved import ResolvedImage
-from carob.image.tree_record import check_layer, quoted, unquoted
+from carob.image.layers.record import check_layer, quoted, unquoted
+from carob.image.store.resolved import ResolvedImage
 from tests.unit.image.archives import (
     device,
     directory,

@@ -15,8 +15,8 @@ import pytest
 
 from carob.errors import NotFound
 from carob.image import Store, Trees
-from carob.image.locks import lock
-from carob.image.unpack_workplace import try_workplace
+from carob.image.files.locks import lock
+from carob.image.layers.workplace import try_workplace
 from tests.unit.image.archives import directory, layout_of, member, snapshot, tar
 
 PROCESSES = 64

@@ -15,11 +15,11 @@ import pytest
 
 from carob.errors import CorruptData
 from carob.image.cancel import Cancellation, Cancelled
-from carob.image.turn import try_turn, wait_for_turn
+from carob.image.fetch.turn import try_turn, wait_for_turn
 
 HOLD = """
 import sys, time
-from carob.image.turn import try_turn
+from carob.image.fetch.turn import try_turn
 turn = try_turn(sys.argv[1])
 print("mine" if turn else "busy", flush=True)
 sys.stdin.read()

@@ -17,10 +17,10 @@ import pytest
 from carob.errors import Conflict, CorruptData
 from carob.image import Store, Trees, gc
 from carob.image.cancel import Cancelled
-from carob.image.growing import StoredInput
-from carob.image.resolved import ResolvedImage
-from carob.image.tree_record import check_layer
-from carob.image.unpacking import Unpacking
+from carob.image.layers.growing import StoredInput
+from carob.image.layers.record import check_layer
+from carob.image.layers.unpacking import Unpacking
+from carob.image.store.resolved import ResolvedImage
 from tests.unit.image.archives import directory, layout_of, member, snapshot, tar
 
 LAYERS = [
@@ -183,8 +183,8 @@ def test_garbage_collection_leaves_named_layers(trees: Trees, image: ResolvedIma
 OTHER = """
 import sys
 from carob.image import Store, Trees
-from carob.image.growing import StoredInput
-from carob.image.unpacking import Unpacking
+from carob.image.layers.growing import StoredInput
+from carob.image.layers.unpacking import Unpacking
 store, trees = Store(sys.argv[1]), Trees(sys.argv[1])
 image = store.resolve("app")
 positions, ending = eval(sys.argv[2]), sys.argv[3]

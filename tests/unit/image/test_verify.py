@@ -8,8 +8,8 @@ import pytest
 
 from carob.errors import NotFound
 from carob.image import ResolvedImage, Store, Trees, gc
-from carob.image.blobs import HeldBlobs
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
+from carob.image.store.blobs import HeldBlobs
 from tests.unit.image.archives import digest, directory, member, symlink, tar
 from tests.unit.image.memory_source import MemorySource
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from carob.errors import CorruptData, InvalidInput, Unsupported
 from carob.image.aci.limits import AciLimits
 from carob.image.compression import EVERY_COMPRESSION
-from carob.image.layer_stream import LayerStream
-from carob.image.metadata import check_xattrs
-from carob.image.tar_entry import DEVICES, Entry, EntryType
-from carob.image.tar_reader import TarReader
+from carob.image.files.metadata import check_xattrs
+from carob.image.layers.stream import LayerStream
+from carob.image.tar.entry import DEVICES, Entry, EntryType
+from carob.image.tar.reader import TarReader
 from carob.spec.appc.image import ImageManifest
 from carob.spec.appc.names import Hash
 from carob.spec.discovery import path_parts

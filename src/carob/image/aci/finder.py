@@ -14,10 +14,10 @@ from carob.image.aci.discover import find_endpoints
 from carob.image.aci.http import Web
 from carob.image.aci.limits import AciLimits
 from carob.image.aci.web_address import parse_url
-from carob.image.archive_input import open_input
-from carob.image.blobs import create_layout
-from carob.image.durable import write_all
-from carob.image.layout import TEMPORARY, Layout, read_whole
+from carob.image.archives.input import open_input
+from carob.image.files.durable import write_all
+from carob.image.store.blobs import create_layout
+from carob.image.store.layout import TEMPORARY, Layout, read_whole
 from carob.image.trust.insecure import Insecure
 from carob.image.trust.keystore import KeyStore
 from carob.image.trust.openpgp_packets import SIGNATURE_BYTES

@@ -29,7 +29,7 @@ from carob.errors import (
     Unsupported,
 )
 from carob.image.aci.web_address import WebAddress, parse_url, redirected
-from carob.image.durable import write_all
+from carob.image.files.durable import write_all
 
 TIMEOUT_S = 30.0
 """The longest silence of a server."""

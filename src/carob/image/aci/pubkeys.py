@@ -9,8 +9,8 @@ from __future__ import annotations
 from carob.errors import InvalidInput
 from carob.image.aci.discover import find_key_urls
 from carob.image.aci.http import Web
-from carob.image.archive_input import open_input
-from carob.image.layout import read_whole
+from carob.image.archives.input import open_input
+from carob.image.store.layout import read_whole
 from carob.image.trust.openpgp import Key, read_keys
 from carob.image.trust.openpgp_packets import KEY_BYTES
 

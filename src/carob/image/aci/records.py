@@ -16,8 +16,8 @@ import os
 import time
 
 from carob.errors import CarobError, CorruptData
-from carob.image.durable import make_directory, replace_file
-from carob.image.layout import Layout, open_regular, read_whole
+from carob.image.files.durable import make_directory, replace_file
+from carob.image.store.layout import Layout, open_regular, read_whole
 from carob.spec.oci.document import (
     encode_document,
     parse_document,

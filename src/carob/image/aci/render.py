@@ -13,9 +13,9 @@ from carob.errors import CorruptData, Unsupported
 from carob.image.aci.archive import Archive, RootfsFiles, open_stream
 from carob.image.aci.limits import AciLimits
 from carob.image.aci.whitelist import Whitelist, is_kept
-from carob.image.tar_entry import Entry, EntryType
-from carob.image.tar_reader import TarReader
-from carob.image.tar_writer import END_OF_ARCHIVE, encode_header, padding
+from carob.image.tar.entry import Entry, EntryType
+from carob.image.tar.reader import TarReader
+from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 
 _ZEROS = bytes(1 << 16)
 _LINK = EntryType.HARD_LINK

@@ -1,4 +1,4 @@
-"""An appc image, with all that it depends on, as an OCI image: a ``carob.image.source.Source``.
+"""An appc image, with all that it depends on, as an OCI image: a ``carob.image.sources.source.Source``.
 
 Each ACI becomes a layer, or several where it was rendered before; see ``config`` for the rest. The work is
 done at the first question, once: download, signatures, dependencies, rendering.
@@ -18,8 +18,8 @@ from carob.image.aci.records import Record, write_record
 from carob.image.aci.render import find_owners, render_archive, render_layer
 from carob.image.aci.stored import StoredImage, find_stored
 from carob.image.failures import translate
-from carob.image.layout import Layout
-from carob.image.source_files import FileReader
+from carob.image.sources.files import FileReader
+from carob.image.store.layout import Layout
 from carob.spec.discovery import AppcName, oci_reference, parse_appc_name
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor, platform_of_machine
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from carob.image.aci.whitelist import Whitelist
-    from carob.image.source import BlobReader
+    from carob.image.sources.source import BlobReader
     from carob.spec.address import ImageAddress
     from carob.spec.appc.image import Dependency, ImageManifest
 

@@ -7,8 +7,8 @@ import os
 from carob.errors import CarobError
 from carob.image.aci.archive import is_image_id
 from carob.image.aci.records import records
-from carob.image.layout import Layout
-from carob.image.resolve import load_image
+from carob.image.store.layout import Layout
+from carob.image.store.resolve import load_image
 from carob.spec.oci.descriptor import MANIFEST, Descriptor
 
 TYPE_CHECKING = False

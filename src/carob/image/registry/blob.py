@@ -65,7 +65,7 @@ def _content_range(answer: Answer) -> tuple[int, int] | None:
 
 
 class BlobStream:
-    """Reads a blob, by `carob.image.source.BlobReader`; never more bytes than its descriptor says.
+    """Reads a blob, by `carob.image.sources.source.BlobReader`; never more bytes than its descriptor says.
 
     ``begin`` gives an answer from a position on, or from 0 on, as `begin_blob`. One thread reads; any may
     close.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from carob.image.registry.client import Registry
-    from carob.image.source import BlobReader
+    from carob.image.sources.source import BlobReader
     from carob.spec.oci.descriptor import Descriptor
 
 JOBS = 4

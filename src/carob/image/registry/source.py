@@ -44,7 +44,7 @@ _ELSEWHERE = (NotFound, Unavailable, TimedOut, PermissionDenied, CorruptData, Re
 
 
 class RegistrySource:
-    """One image, or index, by tag or digest: a `carob.image.source.Source`. For any number of threads.
+    """One image, or index, by tag or digest: a `carob.image.sources.source.Source`. For many threads.
 
     ``credentials`` are for the registry itself; mirrors get what the ``keyring`` has for them, and nothing
     else. ``configuration`` is registries.toml's (``carob.image.registry.configuration.load``). Raises as

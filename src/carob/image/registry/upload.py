@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from carob.image.registry.answer import Answer
     from carob.image.registry.client import Registry
-    from carob.image.source import BlobReader
+    from carob.image.sources.source import BlobReader
     from carob.spec.oci.descriptor import Descriptor
 
 CHUNK_BYTES = 32 << 20

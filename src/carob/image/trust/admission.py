@@ -1,4 +1,4 @@
-"""The policy as the pipeline (``carob.image.fetch``) asks it: is this image to be taken in?"""
+"""The policy as the pipeline (``carob.image.fetch.fetch``) asks it: is this image to be taken in?"""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from carob.image.documents import ManifestDocument
-    from carob.image.source import Source
+    from carob.image.fetch.documents import ManifestDocument
+    from carob.image.sources.source import Source
     from carob.spec.address import ImageAddress
 
 

@@ -16,8 +16,8 @@ import os
 import stat
 
 from carob.errors import CarobError, CorruptData, NotFound, PermissionDenied, Unavailable
-from carob.image.durable import make_directory, replace_file, sync_directory
-from carob.image.rooted import DIRECTORY, open_without_links
+from carob.image.files.durable import make_directory, replace_file, sync_directory
+from carob.image.files.rooted import DIRECTORY, open_without_links
 from carob.image.trust.openpgp_packets import KEY_BYTES
 from carob.spec.appc.names import ACIdentifier
 from carob.spec.discovery import path_parts

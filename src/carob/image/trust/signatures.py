@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from carob.errors import CorruptData, NotFound
-from carob.image.layout import open_regular, read_whole
+from carob.image.store.layout import open_regular, read_whole
 from carob.image.trust.openpgp_packets import SIGNATURE_BYTES
 from carob.image.trust.scopes import scopes_of
 from carob.image.trust.sigstore import MEDIA_TYPE, SIGNATURE, SigstoreSignature, attachment_tag
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from carob.image.source import Source
+    from carob.image.sources.source import Source
     from carob.image.trust.docker_reference import DockerReference
     from carob.spec.oci.descriptor import Descriptor
 

@@ -9,8 +9,8 @@ from typing import Any
 from carob.image import Store, Trees
 from carob.image.aci.finder import AciSettings
 from carob.image.aci.source import AciSource, open_appc
-from carob.image.fetch import fetch
-from carob.image.resolved import ResolvedImage
+from carob.image.fetch.fetch import fetch
+from carob.image.store.resolved import ResolvedImage
 from carob.image.trust.insecure import parse_insecure
 from carob.image.trust.keystore import KeyStore
 from carob.spec.address import parse_address

@@ -15,7 +15,7 @@ from carob.errors import (
 )
 from carob.image.aci.config import appc_manifest
 from carob.image.aci.records import read_record, records
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from tests.unit.image.aci.made import aci, app, file, manifest, written
 from tests.unit.image.aci.place import NAME, Place, Publish
 from tests.unit.image.trust.gpg import Gpg

@@ -15,7 +15,7 @@ from carob.image.registry.credentials import Credentials, Keyring
 from carob.image.registry.limits import Limits
 from carob.image.registry.proxies import Proxies
 from carob.image.registry.source import RegistrySource
-from carob.image.source import Source
+from carob.image.sources.source import Source
 from carob.spec.oci.descriptor import INDEX
 from carob.spec.reference import parse_reference
 from tests.parts.faults import Answer, Drop, Flip, Headers, Redirect, Stall, unavailable

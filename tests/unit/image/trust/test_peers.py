@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from carob.errors import CarobError, Rejected
-from carob.image.documents import ManifestDocument
-from carob.image.source_directory import DirectorySource
-from carob.image.source_files import DirectoryFiles
+from carob.image.fetch.documents import ManifestDocument
+from carob.image.sources.directory import DirectorySource
+from carob.image.sources.files import DirectoryFiles
 from carob.image.trust.admission import Admission
 from carob.image.trust.decide import Signatures, check
 from carob.image.trust.docker_reference import parse_docker_reference

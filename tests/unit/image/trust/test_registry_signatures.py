@@ -11,10 +11,10 @@ import pytest
 
 from carob.errors import Rejected
 from carob.image import Store
-from carob.image.fetch import fetch
+from carob.image.fetch.fetch import fetch
 from carob.image.registry.configuration import Configuration, Rule
 from carob.image.registry.source import RegistrySource
-from carob.image.resolved import ResolvedImage
+from carob.image.store.resolved import ResolvedImage
 from carob.image.trust.admission import Admission
 from carob.image.trust.policy import parse_policy
 from carob.image.trust.signatures import Lookaside

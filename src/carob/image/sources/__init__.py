@@ -1,0 +1,1 @@
+"""Where images come from, as ``source`` describes it: layouts, archives, directories. ``open`` knows."""

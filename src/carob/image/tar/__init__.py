@@ -1,0 +1,1 @@
+"""Tar archives as streams: read, bounded, and written. Knows nothing of images."""
