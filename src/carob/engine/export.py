@@ -6,12 +6,11 @@ import os
 from typing import TYPE_CHECKING, cast
 
 from carob.engine.documents import IMAGE_DIGEST
+from carob.engine.launch_plan import read_plan
 from carob.engine.status import annotation, manifest_summary
 from carob.errors import CarobError, InvalidInput, NotFound
 from carob.image.archives.export import commit_layers, export_layers
 from carob.image.store.store import Store
-from carob.linux.files import read_file
-from carob.protocol import plan as plans
 
 if TYPE_CHECKING:
     from typing import Any
@@ -45,7 +44,7 @@ def _config(store: Store, pod: Pod, app: str) -> dict[str, Any]:
 
 def _app(pod: Pod, name: str) -> dict[str, Any]:
     """The app's part of the plan; the pod's only app for ``""``."""
-    apps = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["apps"]
+    apps = read_plan(pod)["apps"]
     if not name:
         if len(apps) > 1:
             words = ", ".join(app["name"] for app in apps)

@@ -1,7 +1,7 @@
 """Making a pod: from a request and images to a directory in ``prepared``.
 
 All is written while the pod is locked in ``prepare``; one sync of the file system and one rename then
-make it a prepared pod, whole or not at all.
+make it a prepared pod, whole or not at all. A pod that is run at once needs no sync.
 """
 
 from __future__ import annotations
@@ -88,8 +88,16 @@ def _free_name(base: str, taken: set[str]) -> str:
     return name
 
 
-def write(pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], runtime: Runtime) -> None:
-    """Fills the directory of a pod that is being prepared; not yet durable.
+def write(
+    pod: Pod,
+    request: PodRequest,
+    ingredients: Sequence[Ingredient],
+    runtime: Runtime,
+    *,
+    at_once: bool = False,
+) -> None:
+    """Fills the directory of a pod that is being prepared; not yet durable. ``at_once``: nobody else may run
+    it.
 
     Raises ``NotFound`` for a volume that is not there, and ``OSError``.
     """
@@ -119,6 +127,7 @@ def write(pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], runt
         "uuid": str(pod.uuid),
         "hostname": hostname,
         "network": request.network,
+        "at_once": at_once,
         "grace_s": request.grace_s,
         "status_dir": f"{rootfs}/rkt/status",
         "runtime": {"name": runtime.name, "path": runtime.path},

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from carob.engine import prepare
 from carob.engine.appc_images import own_name
+from carob.engine.launch_plan import read_plan
 from carob.engine.supervision import MADE, PREPARED, READY, silent
 from carob.errors import CarobError, Conflict, LostRace
-from carob.linux.files import read_file
 from carob.pod import Directory, State, new_pod, open_pod
 from carob.pod.directory import pod_path
 from carob.pod.failure import failed
-from carob.protocol import plan as plans
 from carob.runtime import driver
 
 TYPE_CHECKING = False
@@ -62,7 +61,7 @@ def prepare_pod(
         uuid = str(pod.uuid)
         progress(MADE, uuid)
         try:
-            _fill(pod, request, parts, runtime)
+            _fill(pod, request, parts, runtime, at_once=False)
         except BaseException:
             _discard(pod)
             raise
@@ -97,7 +96,7 @@ def run_pod(
         uuid = str(pod.uuid)
         try:
             progress(MADE, uuid)
-            _fill(pod, request, parts, runtime)
+            _fill(pod, request, parts, runtime, at_once=True)
             progress(PREPARED, uuid)
             _go(data_dir, uuid, monitor, tied=tied)
         except BaseException as error:
@@ -119,15 +118,26 @@ def run_pod(
     return uuid
 
 
-def _fill(pod: Pod, request: PodRequest, parts: list[prepare.Ingredient], runtime: driver.Runtime) -> None:
+def _fill(
+    pod: Pod,
+    request: PodRequest,
+    parts: list[prepare.Ingredient],
+    runtime: driver.Runtime,
+    *,
+    at_once: bool,
+) -> None:
+    """Writes the pod and makes it prepared; durably, unless it is run at once: a power loss ends it anyway,
+    and a sync of the file system waits for what everybody else has written.
+    """
     try:
-        prepare.write(pod, request, parts, runtime)
+        prepare.write(pod, request, parts, runtime, at_once=at_once)
     except OSError as error:
         if isinstance(error, CarobError):
             raise
         raise failed(error, f"cannot prepare pod {pod.uuid}") from error
-    pod.sync()
-    pod.to_prepared()
+    if not at_once:
+        pod.sync()
+    pod.to_prepared(durable=not at_once)
 
 
 def _discard(pod: Pod) -> None:
@@ -187,13 +197,17 @@ def run_prepared(
     if state is not State.PREPARED:
         raise Conflict(f"pod {uuid} is {state}, not prepared", hint="prepare a new one: carob prepare")
     try:
-        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        plan = read_plan(pod)
     except CarobError:
         if pod.refresh() is not State.PREPARED:
             raise LostRace(
                 f"pod {uuid} is no longer prepared: another process was quicker", state=pod.state()
             ) from None
         raise
+    if plan.get("at_once"):
+        raise Conflict(
+            f"pod {uuid} was to be run at once, by another process", hint="if that has died: carob rm"
+        )
     kind = {"network": plan["network"], "runtime": plan["runtime"]["path"]}
     try:
         with supervision.start(**kind) as monitor:

@@ -192,11 +192,15 @@ class Pod:
 
         transition.to_preparing(self)
 
-    def to_prepared(self) -> None:
-        """preparing → prepared; leaves the pod unlocked. Only its creator may, holding the lock."""
+    def to_prepared(self, *, durable: bool = True) -> None:
+        """preparing → prepared; leaves the pod unlocked. Only its creator may, holding the lock.
+
+        Not ``durable`` is for a pod that is run at once and by nobody else: a power loss may then leave it
+        prepared, and not whole.
+        """
         from carob.pod import transition
 
-        transition.to_prepared(self)
+        transition.to_prepared(self, durable=durable)
 
     def to_run(self, *, lock_timeout_s: float = 1.0) -> None:
         """prepared → running; leaves the pod locked. Its creator may also go there from preparing.

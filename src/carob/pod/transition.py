@@ -1,4 +1,4 @@
-"""The transitions: each one rename that never replaces, made durable.
+"""The transitions: each one rename that never replaces, made durable where it has to last.
 
 After the rename the directory that the pod came into is fsynced, and not the one that it left. The
 rename is one change to the file system's journal (ext4, xfs, btrfs, f2fs), so either both directories
@@ -57,10 +57,11 @@ def to_preparing(pod: Pod) -> None:
     before = _seen_by_creator(pod, TO_PREPARING)
     if not pod.try_exclusive_lock():
         refuse(pod, TO_PREPARING, before)
-    _move(pod, TO_PREPARING, before, pod._open())
+    # After a power loss it is collected, wherever it is then.
+    _move(pod, TO_PREPARING, before, pod._open(), durable=False)
 
 
-def to_prepared(pod: Pod) -> None:
+def to_prepared(pod: Pod, *, durable: bool) -> None:
     """See ``Pod.to_prepared``. What is in the pod must be durable before: see ``Pod.sync``."""
     before = _seen_by_creator(pod, TO_PREPARED)
     if pod.held() != EXCLUSIVE:
@@ -68,7 +69,7 @@ def to_prepared(pod: Pod) -> None:
             f"pod {pod.uuid} is not locked any more, so its preparation counts as aborted",
             hint="prepare a new pod",
         )
-    _move(pod, TO_PREPARED, before, pod._open())
+    _move(pod, TO_PREPARED, before, pod._open(), durable=durable)
     pod.unlock()
 
 
@@ -170,7 +171,9 @@ def _mark(pod: Pod, transition: Transition, timeout_s: float) -> None:
         lock.close()
 
 
-def _move(pod: Pod, transition: Transition, before: State, lock: FileLock) -> None:
+def _move(
+    pod: Pod, transition: Transition, before: State, lock: FileLock, *, durable: bool = True
+) -> None:
     """The rename, from where the pod was seen last. ``lock`` is the lock it is made under."""
     source, target = directory_of(pod.state()), directory_of(transition.target)
     assert source is not None
@@ -191,6 +194,8 @@ def _move(pod: Pod, transition: Transition, before: State, lock: FileLock) -> No
     except OSError as error:
         raise failed(error, f"cannot move pod {pod.uuid} to {target}") from error
     pod._saw(transition.target)
+    if not durable:
+        return
     try:
         fsync_directory(directory_path(pod._data_dir, target))
     except OSError as error:

@@ -3,6 +3,7 @@
 It is ``carob/plan.json`` in the pod's directory, version 1, and never changes. Paths are relative to
 the pod's directory unless they start with ``/``. Keys:
 
+- ``at_once``: whether the pod was made to be run by its maker, at once, and was never synced
 - ``version``, ``uuid``, ``hostname``, ``network`` (``none`` or ``host``), ``grace_s``, ``status_dir``
 - ``runtime``: ``name`` and ``path``
 - ``cgroup``: the pod's group, such as ``/carob/<uuid>``

@@ -249,7 +249,7 @@ def test_the_directory_at_the_path_must_be_the_one_that_is_locked(data_dir: str)
         assert pod.held() == "unlocked"
 
 
-def test_every_rename_is_followed_by_a_sync_of_the_directory_it_leads_to(
+def test_every_rename_that_must_last_is_followed_by_a_sync_of_the_directory_it_leads_to(
     data_dir: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
@@ -274,8 +274,12 @@ def test_every_rename_is_followed_by_a_sync_of_the_directory_it_leads_to(
         pod.to_exited_garbage()
     with open_pod(data_dir, first.uuid) as pod:
         pod.to_garbage()
-    order = ["prepare", "prepared", "run", "exited-garbage", "garbage"]
-    assert done == [step for name in order for step in (f"to {name}", f"sync {name}")]
+    order = ["prepared", "run", "exited-garbage", "garbage"]
+    assert done == ["to prepare", *[step for name in order for step in (f"to {name}", f"sync {name}")]]
+    done.clear()
+    with new_pod(data_dir) as pod:
+        pod.to_prepared(durable=False)
+    assert done == ["to prepare", "to prepared"]
 
 
 def test_only_the_creator_prepares(data_dir: str) -> None:
