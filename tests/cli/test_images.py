@@ -8,9 +8,12 @@ import json
 import os
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,6 +205,29 @@ def test_an_interrupted_fetch_says_so_and_ends(carob: Command, debian: str) -> N
     assert carob.json("image", "list") == []
 
 
+def test_signals_end_what_comes_through_a_pipe_but_for_those_that_are_ignored(
+    carob: Command, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    carob.ok("image", "gc")  # the store is there
+    for words in (("fetch", f"tar:{pipe}", "--name", "x"), ("image", "load", str(pipe))):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        try:
+            process = carob.start(*words)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        with pipe.open("wb"):  # it has begun to read by now
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.2)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert b"Traceback" not in said
+    assert carob.json("image", "list") == []
+
+
 def test_run_fetches_what_is_missing_and_asks_no_more(carob: Command, registry: Registry, small: str) -> None:
     never = carob("run", "--pull=never", small, "--", "true")
     assert never.returncode == 125
@@ -237,7 +263,9 @@ def test_an_alias_stands_for_a_name_and_nothing_is_guessed(
     configuration = Path(carob.environment["HOME"]) / ".config/carob"
     configuration.mkdir(parents=True)
     (configuration / "registries.toml").write_text(f'[aliases]\ndebian = "{small.rpartition(":")[0]}"\n')
+    assert carob("run", "--pull=never", "debian", "--", "true").returncode == 125
     assert carob.ok("run", "--rm", "debian", "--", "echo", "found") == "found\n"
+    assert carob.ok("run", "--rm", "--pull=never", "debian", "--", "echo", "here") == "here\n"
 
 
 def test_images_of_archives_and_layouts_run(
@@ -248,10 +276,42 @@ def test_images_of_archives_and_layouts_run(
         stocked.ok("image", "save", f"--type={kind}", f"--output={tmp_path}/{kind}", small)
         addresses.append(f"{kind}:{tmp_path}/{kind}")
     stocked.ok("image", "rm", small)
+    for kind in ("oci-archive", "docker-archive"):
+        with open(tmp_path / kind, "rb") as file:
+            piped = subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE)
+            assert stocked.ok("image", "load", "-", stdin=piped.stdout) == f"{small}\n"
+            piped.communicate()
+        stocked.ok("image", "rm", small)
     for address in addresses:
         stocked.ok("fetch", address, "--name", "example.org/a:1")
         assert stocked.ok("run", "--rm", "example.org/a:1", "--", "cat", "/middle") == "middle"
     assert stocked.ok("run", "--rm", "--pull=always", addresses[0], "--", "cat", "/top") == "0"
+
+
+def test_a_tar_comes_through_standard_input(carob: Command, rootfs: Path) -> None:
+    """A pipe, a file, or a socket as ssh has it."""
+    data = _tar_of(rootfs)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        streams: list[Any] = [file, theirs]
+        for number, stream in enumerate(streams):
+            if stream is theirs:
+                sender = threading.Thread(target=lambda: (ours.sendall(data), ours.close()))
+                sender.start()
+            carob.ok("image", "import", "-", "--name", f"piped:{number}", stdin=stream)
+        sender.join()
+    ids = {image["image_id"] for image in carob.json("image", "list")}
+    assert len(ids) == 1
+    assert carob.ok("run", "--rm", "piped:1", "--", "echo", "there") == "there\n"
+
+
+def test_a_umask_keeps_others_out_but_not_the_owner(carob: Command, rootfs: Path) -> None:
+    carob.ok("image", "import", str(rootfs), "--name", "app", umask=0o777)
+    for path in ("images", "images/blobs/sha256", "images/.tmp"):
+        assert stat.S_IMODE((carob.data_dir / path).stat().st_mode) == 0o700
+    assert stat.S_IMODE((carob.data_dir / "images/index.json").stat().st_mode) == 0o600
 
 
 def test_the_platform_asked_for_is_taken(carob: Command, registry: Registry, tmp_path: Path) -> None:
@@ -302,21 +362,25 @@ def test_a_pushed_image_is_pulled_by_skopeo(
 ) -> None:
     mark = registry.mark()
     target = f"docker://{registry.host}/pushed/small:2"
-    pushed = stocked.ok("image", "push", small, target).strip()
+    first = stocked("image", "push", small, target)
+    assert first.stderr.count(": mounted\n") == 4
+    pushed = first.stdout.strip()
     assert pushed.endswith("@" + stocked.json("image", "inspect", small)["id"])
     sent = [
         one for one in registry.requests(mark) if one.method in ("PATCH", "PUT") and "/blobs/" in one.path
     ]
     assert sent == [], "blobs of the same registry are mounted, not sent"
     registry.pull("pushed/small", "2", f"oci:{tmp_path}/layout:x")
-    other = stocked.ok("image", "push", small, f"docker://{registry.host}/pushed/small:3").strip()
-    assert other == pushed
+    again = stocked("image", "push", small, f"docker://{registry.host}/pushed/small:3")
+    assert again.stdout.strip() == pushed
+    assert again.stderr.count(": shared\n") == 4
 
 
 def test_a_blob_goes_to_another_registry_once(stocked: Command, token_registry: Registry, small: str) -> None:
     known = log_in(stocked, token_registry)
     target = f"docker://{token_registry.host}/from/carob:1"
-    stocked.ok("image", "push", small, target, env=known)
+    first = stocked("image", "push", "--progress=json", small, target, env=known)
+    assert [json.loads(line)["outcome"] for line in first.stderr.splitlines()] == ["uploaded"] * 4
     mark = token_registry.mark()
     stocked.ok("image", "push", small, target, env=known)
     methods = {one.method for one in token_registry.requests(mark) if "/blobs/" in one.path}

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from carob.errors import CorruptData, NotFound, PermissionDenied
+from carob.errors import Cancelled, CorruptData, NotFound, PermissionDenied
 from carob.image import Store, Trees, gc
-from carob.image.cancel import Cancellation, Cancelled
+from carob.image.cancel import Cancellation
 from carob.image.fetch.progress import LayerProgress, Phase
 from tests.needs import ROOT, require_root
 from tests.parts.big_image import BigImages

@@ -151,7 +151,7 @@ at, *lower = sys.argv[5:]
 up, told = os.pipe(), os.pipe()
 child = os.fork()
 if child == 0:
-    syscall(SYS_UNSHARE, idmap.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
+    syscall(SYS_UNSHARE, namespaces.CLONE_NEWUSER | namespaces.CLONE_NEWNS)
     os.write(up[1], b"x")
     os.read(told[0], 1)
     os.setresgid(0, 0, 0)
@@ -263,6 +263,15 @@ def test_an_owner_outside_the_range(user: Account) -> None:
     assert "/etc/subuid" in run.stdout
     assert sorted(os.listdir(user.data / "layers")) == [".chains", ".form", ".records", ".tmp"]
     assert os.listdir(user.data / "layers/.tmp") == []
+
+
+def test_a_hard_link_to_a_device_is_left_out_like_it(user: Account) -> None:
+    layer = tar(
+        directory("dev"), device("dev/null", 1, 3), member("b", b"x"), hard_link("a", "dev/null"),
+        hard_link("b", "a"), hard_link("c", "dev/null"), member("c", b"y"), hard_link("d", "c"),
+    )  # fmt: skip
+    lower, _ = user.run(ENSURE, layout(user, layer)).stdout.split()
+    assert sorted(snapshot(lower)) == [".", "c", "d", "dev"]
 
 
 def test_a_hostile_layer(user: Account) -> None:

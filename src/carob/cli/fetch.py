@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carob.cli.options import FORMAT, Arguments, Command, Option, UsageError
-from carob.cli.output import write, write_json
+from carob.cli.output import say, write, write_json
 from carob.cli.transfer_progress import INSECURE, PLATFORM, PROGRESS, PULL, shown
 
 TYPE_CHECKING = False
@@ -49,6 +49,7 @@ def run(arguments: Arguments, context: Context) -> int:
                 unpack=not arguments.has("--no-unpack"),
                 progress=progress,
                 cancel=cancel,
+                warn=say,
             )
         found.append({"name": image.name, "image_id": image.image_id})
         if not arguments.text("--format"):

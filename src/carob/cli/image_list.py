@@ -19,6 +19,7 @@ COMMAND = Command(
     ),
 )
 _SHORT_ID = len("sha256:") + 12
+_TIME = len("2024-11-25T15:30:00.123456789+01:00")
 
 
 def run(arguments: Arguments, context: Context) -> int:
@@ -31,7 +32,12 @@ def run(arguments: Arguments, context: Context) -> int:
     rows = []
     for image in images:
         shown = image.image_id if arguments.has("--full") else image.image_id[:_SHORT_ID]
-        cells = [shown, size_text(image.size_bytes), f"{image.os}/{image.architecture}", image.created]
+        cells = [
+            shown,
+            size_text(image.size_bytes),
+            f"{image.os}/{image.architecture}",
+            image.created[:_TIME],
+        ]
         rows += [[name, *cells] for name in image.names or ("-",)]
         if image.problem:
             say(f"image {', '.join(image.names) or image.image_id}: {image.problem}")

@@ -38,6 +38,8 @@ def run(arguments: Arguments, context: Context) -> int:
         )
     else:
         write(f"{done.blobs} blobs ({size_text(done.blob_bytes)}), {done.layers} layers")
+    for chain_id in done.unrecorded:
+        say(f"layer {chain_id}: not checked, as there is no record of it that this carob reads")
     for one in done.broken:
         say(f"{one.kind} {one.name}: {one.problem}" + (f"; moved to {one.moved_to}" if one.moved_to else ""))
     return FAILED if done.broken else SUCCESS

@@ -1,4 +1,4 @@
-"""Where a verb writes an archive: a file, or standard output where that is no terminal."""
+"""Where a verb writes an archive: a file, or standard output where that is no terminal; and reads one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from carob.cli.output import STDOUT
 from carob.errors import CarobError
 
 OUTPUT = Option("--output", "the file to write; - for standard output", "FILE", short="-o")
+
+
+def input_path(word: str) -> str:
+    """The path to read from; ``-`` is standard input."""
+    return "/dev/stdin" if word == "-" else word
 
 
 def target(arguments: Arguments) -> str | int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from carob.cli.options import Arguments
-    from carob.engine.images import Cancellation, LayerProgress
+    from carob.engine.images import BlobProgress, Cancellation, LayerProgress
 
     Told = Callable[[LayerProgress], object]
 
@@ -46,25 +46,33 @@ def shown(arguments: Arguments, what: str) -> Iterator[tuple[Told | None, Cancel
 
 
 @contextmanager
-def sending(arguments: Arguments, what: str) -> Iterator[Callable[[Any, int], object] | None]:
-    """The callback for the blobs of a push."""
+def sending(arguments: Arguments, what: str) -> Iterator[Callable[[BlobProgress], object] | None]:
+    """The callback for the blobs of a push: bars as they are sent, else a line when each is there."""
     how = _how(arguments.text("--progress"))
-    sizes: dict[str, int] = {}
     if how == "bars":
         with _bars(what) as bar:
-            yield lambda blob, done: bar(blob.digest, blob.digest[_DIGEST], "sending", done, blob.size_bytes)
+            yield lambda blob: bar(
+                blob.digest, blob.digest[_DIGEST], _word(blob), blob.done_bytes, blob.size_bytes
+            )
         return
 
-    def told(blob: Any, done_bytes: int) -> None:
-        if how == "none" or sizes.get(blob.digest) == done_bytes or done_bytes < blob.size_bytes:
+    def told(blob: BlobProgress) -> None:
+        if how == "none" or blob.outcome is None:
             return
-        sizes[blob.digest] = done_bytes
         if how == "json":
-            _write_json({"digest": blob.digest, "size_bytes": blob.size_bytes, "done_bytes": done_bytes})
+            document = {slot: getattr(blob, slot) for slot in blob.__slots__}
+            _write_json({**document, "outcome": blob.outcome.value})
         else:
-            say(f"{what}: {blob.digest[_DIGEST]} sent, {size_text(blob.size_bytes)}")
+            say(f"{what}: {blob.digest[_DIGEST]}, {size_text(blob.size_bytes)}: {_word(blob)}")
 
     yield told
+
+
+def _word(blob: BlobProgress) -> str:
+    """What happens to a blob, or happened; in the words of a fetch."""
+    if blob.outcome is None:
+        return "sending"
+    return {"present": "shared", "mounted": "mounted", "uploaded": "sent"}[blob.outcome.value]
 
 
 def renderer(how: str, what: str) -> AbstractContextManager[Told | None]:
@@ -158,7 +166,9 @@ def _bars(what: str) -> Iterator[Callable[[str, str, str, int, int], None]]:
 
 @contextmanager
 def _cancelled_by_signals(cancel: Callable[[], object]) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP cancel; a second SIGINT interrupts as it would without this."""
+    """SIGINT, SIGTERM and SIGHUP cancel, but for those that are ignored, as under nohup; a second SIGINT
+    interrupts as it would without this.
+    """
     import signal
 
     before: dict[signal.Signals, Any] = {}
@@ -168,7 +178,8 @@ def _cancelled_by_signals(cancel: Callable[[], object]) -> Iterator[None]:
         cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, handle)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handle)
     try:
         yield
     finally:

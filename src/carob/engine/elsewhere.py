@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from carob.image.registry.configuration import EVERY_HOST, Configuration, Rule, load
+from carob.image.registry.limits import registry_limits
 from carob.image.registry.source import RegistrySource
 from carob.image.sources.open import Remotes
 from carob.image.trust.insecure import Insecure, parse_insecure
@@ -19,9 +20,11 @@ from carob.image.trust.insecure import Insecure, parse_insecure
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from carob.image.fetch.fetch import Accept
+    from carob.image.fetch.documents import ManifestDocument
+    from carob.image.limits import ImageLimits
     from carob.image.registry.credentials import Credentials
     from carob.image.sources.source import Source
+    from carob.image.trust.admission import Admission
     from carob.spec.address import ImageAddress
     from carob.spec.reference import Reference
 
@@ -30,7 +33,8 @@ class Elsewhere:
     """The configuration, read when it is first needed; one object for one call of the engine.
 
     ``insecure`` are words of rkt's ``--insecure-options`` (``carob.image.trust.insecure``): ``tls`` and
-    ``http`` for registries too, ``image`` for a policy too. ``credentials`` go before all files.
+    ``http`` for registries too, ``image`` for the signatures that a policy asks for. ``credentials`` go
+    before all files; ``limits`` are for registries and appc sites.
     """
 
     def __init__(
@@ -39,9 +43,11 @@ class Elsewhere:
         *,
         insecure: str | Iterable[str] = "none",
         credentials: Credentials | None = None,
+        limits: ImageLimits | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._credentials = credentials
+        self._limits = limits
         self.insecure: Insecure = parse_insecure(insecure)
 
     @cached_property
@@ -64,19 +70,49 @@ class Elsewhere:
 
     def registry(self, reference: Reference) -> RegistrySource:
         """An image of a registry."""
-        return RegistrySource(reference, self.configuration, credentials=self._credentials)
+        return RegistrySource(
+            reference,
+            self.configuration,
+            credentials=self._credentials,
+            limits=registry_limits(self._limits),
+        )
 
     def _appc(self, address: ImageAddress) -> Source:
         from carob.image.aci.finder import AciSettings
+        from carob.image.aci.limits import aci_limits
         from carob.image.aci.source import open_appc
 
-        return open_appc(address, AciSettings(self._data_dir, insecure=self.insecure))
+        settings = AciSettings(self._data_dir, insecure=self.insecure, limits=aci_limits(self._limits))
+        return open_appc(address, settings)
 
-    def accept(self) -> Accept | None:
-        """The policy's word on an image; ``None`` where all are taken."""
-        if self.insecure.image:
-            return None
+    @cached_property
+    def _admission(self) -> Admission:
         from carob.image.trust.admission import Admission
         from carob.image.trust.policy import load_policy
+        from carob.image.trust.signatures import Lookaside
 
-        return Admission(load_policy(), open_registry=self.registry)
+        return Admission(
+            load_policy(),
+            lookaside=Lookaside(get=self._signature),
+            open_registry=self.registry,
+            asks_signatures=not self.insecure.image,
+        )
+
+    def _signature(self, url: str) -> bytes:
+        """A signature at a place that registries.d names; plain HTTP will do where that says so."""
+        from carob.image.aci.http import Web
+        from carob.image.trust.openpgp_packets import SIGNATURE_BYTES
+
+        web = Web(allow_http=url.startswith("http:"), verify_tls=not self.insecure.tls)
+        try:
+            return web.get(url, limit_bytes=SIGNATURE_BYTES)
+        finally:
+            web.close()
+
+    def accept(self, source: Source, found: ManifestDocument) -> None:
+        """The policy's word on an image: returns, or raises ``Rejected``."""
+        self._admission(source, found)
+
+    def accept_rootfs(self, address: ImageAddress) -> None:
+        """The policy's word on a root file system."""
+        self._admission.rootfs(address)

@@ -10,30 +10,42 @@ from carob.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Literal
 
     from carob.image.cancel import Cancellation as Cancellation  # noqa: PLC0414 - shown by carob.aio
+    from carob.image.fetch.fetch import Warn as Warn  # noqa: PLC0414 - shown by carob.aio
     from carob.image.fetch.progress import Callback as Callback  # noqa: PLC0414 - shown by carob.aio
     from carob.image.fetch.progress import LayerProgress as LayerProgress  # noqa: PLC0414 - shown by carob.cli
+    from carob.image.layers.trees import Trees
+    from carob.image.limits import ImageLimits
+    from carob.image.registry.push import BlobProgress as BlobProgress  # noqa: PLC0414 - shown by carob.cli
+    from carob.image.registry.push import PushCallback as PushCallback  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.inspection import HistoryEntry as HistoryEntry  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.resolved import ImageSummary as ImageSummary  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.resolved import ResolvedImage as ResolvedImage  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.usage import Usage as Usage  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.verify import Verified as Verified  # noqa: PLC0414 - shown by carob.aio
-    from carob.pod import Pod
-    from carob.spec.oci.descriptor import Descriptor as Descriptor  # noqa: PLC0414 - shown by carob.aio
 
     Pull = Literal["new", "missing", "never", "always"]
     ArchiveKind = Literal["oci-archive", "docker-archive"]
 
 
 class Images:
-    """The local image store: an OCI image layout that other tools can read. Shared by threads freely."""
+    """The local image store: an OCI image layout that other tools can read. Shared by threads freely.
 
-    def __init__(self, data_dir: str) -> None:
+    ``limits`` are those of ``Engine``'s ``image_limits``; as an attribute, all of them, or ``None`` for the
+    usual ones.
+    """
+
+    def __init__(self, data_dir: str, *, limits: Mapping[str, float] | None = None) -> None:
         self.data_dir = data_dir
+        self.limits: ImageLimits | None = None
+        if limits:
+            from carob.image.limits import image_limits
+
+            self.limits = image_limits(limits)
 
     def fetch(
         self,
@@ -46,6 +58,7 @@ class Images:
         unpack: bool = True,
         progress: Callback | None = None,
         cancel: Cancellation | None = None,
+        warn: Warn | None = None,
     ) -> ResolvedImage:
         """Takes in an image from elsewhere, and unpacks it; each layer once, whoever else fetches it.
 
@@ -54,8 +67,9 @@ class Images:
         name: one with a domain is an image of that registry, one without is looked up in the store and
         among the aliases of registries.toml. ``pull`` says when the place is asked: ``new`` always, and
         only what changed is fetched; ``missing``; ``never``; ``always``. ``platform`` is
-        ``os/arch[/variant]``, by default this host's. ``insecure``: some of ``image``, ``tls``, ``http``,
-        ``pubkey``. ``progress`` is called from other threads, one call at a time. After ``cancel.cancel()``
+        ``os/arch[/variant]``; without it this host's is taken, or what there is. ``insecure``: some of
+        ``image``, ``tls``, ``http``, ``pubkey``. ``progress`` is called from other threads, one call at a
+        time; ``warn`` with a line for each thing that is odd about the image. After ``cancel.cancel()``
         it raises ``Cancelled``; what was fetched by then, the next fetch need not fetch again.
 
         Raises ``NotFound``, ``PermissionDenied``, ``Rejected`` (a policy, a signature), ``CorruptData``,
@@ -67,22 +81,40 @@ class Images:
             return transfer.fetch(
                 self.data_dir,
                 inputs.text(address, "an image's address"),
+                transfer.Options(
+                    limits=self.limits,
+                    insecure=insecure,
+                    platform=inputs.text(platform, "a platform"),
+                    progress=progress,
+                    cancel=cancel,
+                    warn=warn,
+                ),
                 name=inputs.text(name, "an image's name"),
                 policy=pull,
-                platform=inputs.text(platform, "a platform"),
-                insecure=insecure,
                 unpack=unpack,
-                progress=progress,
-                cancel=cancel,
             )
 
-    def load(self, path: str | os.PathLike[str], *, progress: Callback | None = None) -> list[ResolvedImage]:
-        """Takes in all images of an archive or layout, OCI's or of ``docker save``, under their own names."""
+    def load(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        insecure: str | Iterable[str] = "none",
+        progress: Callback | None = None,
+        cancel: Cancellation | None = None,
+        warn: Warn | None = None,
+    ) -> list[ResolvedImage]:
+        """Takes in all images of an archive or layout, OCI's or of ``docker save``, under their own names.
+
+        ``path`` may be a pipe: ``/dev/stdin``. The rest as for ``fetch``.
+        """
         from carob.engine import transfer
 
         given = inputs.path(path, "the path of an archive")
         with Attempt(f"{given} cannot be loaded"):
-            return transfer.load(self.data_dir, given, progress=progress)
+            options = transfer.Options(
+                limits=self.limits, insecure=insecure, progress=progress, cancel=cancel, warn=warn
+            )
+            return transfer.load(self.data_dir, given, options)
 
     def save(
         self,
@@ -99,11 +131,12 @@ class Images:
         from carob.image.store.store import Store
 
         kinds = {kind.value: kind for kind in ArchiveFormat}
-        if format not in kinds:
+        kind = kinds.get(str(format))  # whatever it is
+        if kind is None:
             raise InvalidInput(f"there is no archive format {format!r}", hint=f"one of {', '.join(kinds)}")
         given = target if isinstance(target, int) else inputs.path(target, "the path of an archive")
         with Attempt("the archive cannot be written"):
-            Store(self.data_dir).save(inputs.words(names, "names", one="a name"), given, kinds[format])
+            Store(self.data_dir).save(inputs.words(names, "names", one="a name"), given, kind)
 
     def push(
         self,
@@ -111,10 +144,11 @@ class Images:
         destination: str = "",
         *,
         insecure: str | Iterable[str] = "none",
-        progress: Callable[[Descriptor, int], object] | None = None,
+        progress: PushCallback | None = None,
     ) -> str:
         """Sends an image to a registry, under its own name or ``docker://HOST/NAME[:TAG]``; what is there
-        already is not sent. Returns ``HOST/NAME@DIGEST``. ``progress`` is told of a blob's bytes.
+        already is not sent. Returns ``HOST/NAME@DIGEST``. ``progress`` is told how far each blob is, and
+        whether it was sent, or mounted from another repository, or there already.
         """
         from carob.engine import transfer
 
@@ -125,29 +159,36 @@ class Images:
                 inputs.text(destination, "a destination"),
                 insecure=insecure,
                 progress=progress,
+                limits=self.limits,
             )
 
     def export(self, name: str, target: str | os.PathLike[str] | int) -> None:
         """Writes an image's file system as a tar, to a path (all or nothing) or an open file or pipe."""
         from carob.image.archives.export import export_image
-        from carob.image.layers.trees import Trees
         from carob.image.store.store import Store
 
         given = target if isinstance(target, int) else inputs.path(target, "the path of a tar")
+        name = inputs.text(name, "an image's name")
         with Attempt(f"image {name} cannot be exported"):
-            export_image(Store(self.data_dir), Trees(self.data_dir), name, given)
+            export_image(Store(self.data_dir), trees(self.data_dir, self.limits), name, given)
 
     def extract(self, name: str, target: str | os.PathLike[str], *, rootfs_only: bool = True) -> None:
         """Makes the directory ``target`` with an image's file system in it, all or nothing; or, not with
         ``rootfs_only``, with ``rootfs/``, ``manifest.json`` and ``config.json`` in it.
         """
         from carob.image.archives.export import extract_image
-        from carob.image.layers.trees import Trees
         from carob.image.store.store import Store
 
         given = inputs.path(target, "a directory")
+        name = inputs.text(name, "an image's name")
         with Attempt(f"image {name} cannot be extracted"):
-            extract_image(Store(self.data_dir), Trees(self.data_dir), name, given, rootfs_only=rootfs_only)
+            extract_image(
+                Store(self.data_dir),
+                trees(self.data_dir, self.limits),
+                name,
+                given,
+                rootfs_only=rootfs_only,
+            )
 
     def tag(self, name_or_id: str, new_name: str) -> ResolvedImage:
         """Gives an image one more name; whatever had that name before loses it."""
@@ -200,16 +241,26 @@ class Images:
         with Attempt("the images' disk use cannot be told"):
             return Store(self.data_dir).usage()
 
-    def import_path(self, path: str | os.PathLike[str], *, name: str) -> ResolvedImage:
-        """Takes in a root file system (directory or tar archive) or an OCI image layout, under ``name``.
+    def import_path(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str,
+        insecure: str | Iterable[str] = "none",
+        warn: Warn | None = None,
+    ) -> ResolvedImage:
+        """Takes in what is at ``path``, under ``name``: a root file system (directory or tar archive, also
+        from a pipe), an OCI image layout or archive, one of ``docker save``, an ACI. Nothing is unpacked yet.
 
-        Raises ``InvalidInput`` for a name or a file that is none, ``CorruptData`` for a damaged one.
+        Raises ``InvalidInput`` for a name or a file that is none, ``CorruptData`` for a damaged one,
+        ``Rejected`` for what the policy does not let in.
         """
-        from carob.image.store.store import Store
+        from carob.engine import transfer
 
         given, name = inputs.path(path, "the path of an image"), inputs.text(name, "an image's name")
         with Attempt(f"image {name} cannot be taken in"):
-            return Store(self.data_dir).import_path(given, name=name)
+            options = transfer.Options(limits=self.limits, insecure=insecure, warn=warn)
+            return transfer.import_path(self.data_dir, given, options, name=name)
 
     def resolve(self, name: str) -> ResolvedImage:
         """The image of this name or id; ``NotFound`` with a hint where there is none."""
@@ -228,18 +279,43 @@ class Images:
 
     def remove(self, name_or_id: str) -> None:
         """Takes a name away, or an image with all its names. ``Conflict`` where a pod uses what would go."""
-        from carob.image.store.store import Store
-
         name_or_id = inputs.text(name_or_id, "an image's name or id")
         with Attempt(f"image {name_or_id} cannot be removed"):
+            from carob.engine.image_use import in_use
+            from carob.image.store.store import Store
+
             Store(self.data_dir).remove(name_or_id, in_use=in_use(self.data_dir))
 
     def gc(self) -> Collected:
         """Deletes the blobs and layers that no name and no pod uses any more."""
         with Attempt("the images cannot be collected"):
+            from carob.engine.image_use import in_use
             from carob.image.store.gc import gc
 
             return gc(self.data_dir, in_use=lambda: in_use(self.data_dir))
+
+
+def trees(data_dir: str, limits: ImageLimits | None) -> Trees:
+    """The unpacked layers of a data directory; those that are missing are unpacked within the limits."""
+    from carob.image.layers.trees import Trees
+
+    if limits is None:
+        return Trees(data_dir)
+    from carob.image.tar.limits import unpack_limits
+
+    return Trees(data_dir, limits=unpack_limits(limits))
+
+
+def can_be_unpacked(data_dir: str, image: ResolvedImage) -> bool:
+    """Whether all layers of an image are unpacked, or there to be unpacked."""
+    from carob.image.layers.trees import Trees
+    from carob.image.store.layout import Layout
+
+    layers, layout = Trees(data_dir), Layout(data_dir + "/images")
+    return all(
+        os.path.lexists(layers.layer_path(chain_id)) or os.path.lexists(layout.blob_path(blob.digest))
+        for chain_id, blob in zip(image.chain_ids, image.layers, strict=True)
+    )
 
 
 def cancellation() -> Cancellation:
@@ -247,56 +323,3 @@ def cancellation() -> Cancellation:
     from carob.image.cancel import Cancellation
 
     return Cancellation()
-
-
-def in_use(data_dir: str) -> set[str]:
-    """The image ids and chain ids that the pods of a data directory have written down.
-
-    Raises where a pod cannot be read, so that nothing is taken away for want of knowing.
-    """
-    from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
-
-    used: set[str] = set()
-    for pod in pods(data_dir, INCLUDE_ALL_DIRS):
-        if isinstance(pod, BrokenPod):
-            continue
-        used.update(_images(pod))
-        used.update(_trees(pod))
-    return used - {""}
-
-
-def _images(pod: Pod) -> list[str]:
-    """The image ids that a pod's manifest names; none where there is no manifest, or it makes no sense."""
-    from carob.engine.documents import IMAGE_DIGEST
-    from carob.engine.status import annotation, app_entries
-    from carob.errors import CorruptData, NotFound
-
-    try:
-        return [annotation(app, IMAGE_DIGEST) for app in app_entries(pod)]
-    except (NotFound, CorruptData):
-        return []
-
-
-def _trees(pod: Pod) -> list[str]:
-    """The tree ids, as chain ids, that a pod's app directories name, whatever its manifest says."""
-    from carob.errors import NotFound, Unavailable
-    from carob.linux.files import read_file
-    from carob.pod.layout import APPS_INFO, app_tree_store_id
-
-    try:
-        directory = os.open(APPS_INFO, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=pod.fd())
-    except (FileNotFoundError, NotFound):
-        return []  # being prepared, and the layers held by locks, or being deleted
-    found = []
-    try:
-        for name in os.listdir(directory):
-            try:
-                tree = read_file(app_tree_store_id(name), dir_fd=pod.fd()).decode("utf-8", "replace")
-            except FileNotFoundError:
-                continue  # an app whose image was copied
-            found.append(tree.replace("-", ":", 1))
-    except OSError as error:
-        raise Unavailable(f"cannot tell which layers pod {pod.uuid} uses: {error}") from error
-    finally:
-        os.close(directory)
-    return found

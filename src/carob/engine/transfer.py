@@ -6,9 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from carob.engine.elsewhere import Elsewhere
+from carob.engine.images import trees
 from carob.errors import InvalidInput
 from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
-from carob.image.layers.trees import Trees
 from carob.image.store.platforms import parse_platform
 from carob.image.store.resolve import SOURCE, find_image, load_image
 from carob.image.store.store import Store
@@ -16,29 +16,59 @@ from carob.spec.address import DOCKER, NAME, ImageAddress, parse_address
 from carob.spec.reference import Reference, parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from carob.image.cancel import Cancellation
+    from carob.image.fetch.fetch import Warn
     from carob.image.fetch.progress import Callback
+    from carob.image.limits import ImageLimits
+    from carob.image.registry.push import PushCallback
     from carob.image.sources.source import BlobReader
     from carob.image.store.resolved import ResolvedImage
     from carob.spec.oci.descriptor import Descriptor
 
 
+class Options:
+    """What calls that take images in are told: see ``Images.fetch``."""
+
+    __slots__ = ("cancel", "insecure", "limits", "platform", "progress", "warn")
+
+    def __init__(
+        self,
+        *,
+        limits: ImageLimits | None,
+        insecure: str | Iterable[str],
+        progress: Callback | None = None,
+        cancel: Cancellation | None = None,
+        warn: Warn | None = None,
+        platform: str = "",
+    ) -> None:
+        self.limits = limits
+        self.insecure = insecure
+        self.progress = progress
+        self.cancel = cancel
+        self.warn = warn
+        self.platform = platform
+
+    def of_fetch(self, elsewhere: Elsewhere) -> FetchOptions:
+        """The same in the pipeline's terms."""
+        return FetchOptions(
+            platform=parse_platform(self.platform) if self.platform else None,
+            remotes=elsewhere.remotes(),
+            accept=elsewhere.accept,
+            accept_rootfs=elsewhere.accept_rootfs,
+            progress=self.progress,
+            limits=self.limits,
+            cancel=self.cancel,
+            warn=self.warn,
+        )
+
+
 def fetch(
-    data_dir: str,
-    address: str,
-    *,
-    name: str,
-    policy: str,
-    platform: str,
-    insecure: str | Iterable[str],
-    unpack: bool,
-    progress: Callback | None,
-    cancel: Cancellation | None,
+    data_dir: str, address: str, options: Options, *, name: str, policy: str, unpack: bool
 ) -> ResolvedImage:
     """See ``Images.fetch``."""
-    elsewhere = Elsewhere(data_dir, insecure=insecure)
+    elsewhere = Elsewhere(data_dir, insecure=options.insecure, limits=options.limits)
     try:
         wanted = PullPolicy(policy)
     except ValueError:
@@ -46,28 +76,27 @@ def fetch(
         raise InvalidInput(f"there is no pull policy {policy!r}", hint=f"one of {words}") from None
     return pull(
         Store(data_dir),
-        Trees(data_dir) if unpack else None,
+        trees(data_dir, options.limits) if unpack else None,
         parse_address(address),
         policy=wanted,
         name=name,
         aliases=elsewhere.alias,
-        options=FetchOptions(
-            platform=parse_platform(platform) if platform else None,
-            remotes=elsewhere.remotes(),
-            accept=elsewhere.accept(),
-            progress=progress,
-            cancel=cancel,
-        ),
+        options=options.of_fetch(elsewhere),
     )
 
 
-def load(data_dir: str, path: str, *, progress: Callback | None) -> list[ResolvedImage]:
+def load(data_dir: str, path: str, options: Options) -> list[ResolvedImage]:
     """See ``Images.load``."""
     from carob.image.archives.load import load_images
 
-    elsewhere = Elsewhere(data_dir)
-    options = FetchOptions(accept=elsewhere.accept(), progress=progress)
-    return load_images(Store(data_dir), Trees(data_dir), path, options)
+    elsewhere = Elsewhere(data_dir, insecure=options.insecure, limits=options.limits)
+    return load_images(Store(data_dir), trees(data_dir, options.limits), path, options.of_fetch(elsewhere))
+
+
+def import_path(data_dir: str, path: str, options: Options, *, name: str) -> ResolvedImage:
+    """See ``Images.import_path``."""
+    elsewhere = Elsewhere(data_dir, insecure=options.insecure, limits=options.limits)
+    return Store(data_dir).import_path(path, name=name, options=options.of_fetch(elsewhere))
 
 
 def push(
@@ -76,20 +105,22 @@ def push(
     destination: str,
     *,
     insecure: str | Iterable[str],
-    progress: Callable[[Descriptor, int], object] | None,
+    progress: PushCallback | None,
+    limits: ImageLimits | None,
 ) -> str:
     """See ``Images.push``."""
     from carob.image.registry.client import Registry
     from carob.image.registry.credentials import Keyring
+    from carob.image.registry.limits import registry_limits
     from carob.image.registry.push import Outgoing, push_image
 
     store = Store(data_dir)
     found, descriptor = find_image(store.layout, name)
     image = load_image(store.layout, found, descriptor)
-    elsewhere = Elsewhere(data_dir, insecure=insecure)
+    elsewhere = Elsewhere(data_dir, insecure=insecure, limits=limits)
     target = _registry_name(destination or found, elsewhere)
     endpoint = elsewhere.configuration.origin(target.repository)
-    registry = Registry(endpoint, find_credentials=Keyring().find)
+    registry = Registry(endpoint, find_credentials=Keyring().find, limits=registry_limits(limits))
     outgoing = Outgoing(
         root=(descriptor, store.layout.read_document(descriptor)),
         blobs=tuple(dict.fromkeys((_config_of(store, descriptor), *image.layers))),

@@ -6,13 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from carob.errors import CarobError
-
-
-class Cancelled(CarobError):
-    """The caller called it off; nothing half-done shows, and the same call goes on where it was."""
-
-    kind = "cancelled"
+from carob.errors import Cancelled
 
 
 class Cancellation:
@@ -48,11 +42,11 @@ class Cancellation:
     def calls(self, wake: Callable[[], object]) -> Iterator[None]:
         """Within the block, ``cancel`` calls ``wake``: at once where it was called already."""
         with self._lock:
-            is_late = self.is_cancelled
             key = self._next
             self._next += 1
-            if not is_late:
-                self._wakers[key] = wake
+            self._wakers[key] = wake
+            # First that, then this: a signal handler of this very thread may call off in between.
+            is_late = self.is_cancelled and self._wakers.pop(key, None) is not None
         if is_late:
             wake()
         try:

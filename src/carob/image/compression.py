@@ -38,6 +38,9 @@ INPUT_BYTES = 1 << 17
 PIECE_BYTES = 1 << 19
 """How much comes out at a time."""
 
+_EMPTY_MEMBERS = 1000
+"""A member takes ten microseconds to begin. Writers end by an empty one, or have a few notes of their own."""
+
 _ZSTD_WINDOW_LOG = 27  # 128 MiB, as the zstd command has it
 _XZ_MEMORY_BYTES = 1 << 30
 
@@ -53,14 +56,14 @@ class Compression(enum.Enum):
 
 
 EVERY_COMPRESSION = frozenset(Compression)
-MAGIC_BYTES = 6
+MAGIC_BYTES = 10
 
 _MAGIC = (
     (b"\x1f\x8b", Compression.GZIP),
     (b"\x28\xb5\x2f\xfd", Compression.ZSTD),
     (b"\xfd7zXZ\0", Compression.XZ),
-    (b"BZh", Compression.BZIP2),
 )
+_BZIP2_PARTS = (bytes.fromhex("314159265359"), bytes.fromhex("177245385090"))
 
 
 def detect(head: bytes) -> Compression:
@@ -72,6 +75,9 @@ def detect(head: bytes) -> Compression:
     for magic, compression in _MAGIC:
         if head.startswith(magic):
             return compression
+    # A level, and the beginning of a block or of the end; names of files may begin with BZh.
+    if head.startswith(b"BZh") and head[4:10] in _BZIP2_PARTS:
+        return Compression.BZIP2
     if len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
         return Compression.ZSTD
     return Compression.NONE
@@ -101,7 +107,7 @@ def decompressed(compression: Compression, read: Reader, what: str) -> Reader:
 class _Members:
     """Reads members one after the other, up to the end or to padding of zeros."""
 
-    __slots__ = ("_inner", "_is_padding", "_make", "_read", "_what")
+    __slots__ = ("_empty", "_inner", "_is_empty", "_is_padding", "_make", "_read", "_what")
 
     def __init__(self, make: Callable[[], _Decompressor], read: Reader, what: str) -> None:
         self._make = make
@@ -109,6 +115,8 @@ class _Members:
         self._what = what
         self._inner = make()
         self._is_padding = False
+        self._is_empty = True
+        self._empty = 0
 
     def read(self, size: int) -> bytes:
         """At most ``size`` bytes; nothing only at the end."""
@@ -121,7 +129,10 @@ class _Members:
                     self._is_padding = True
                     self._expect_zeros(data)
                     return b""
-                self._inner = self._make()
+                self._empty += self._is_empty
+                if self._empty > _EMPTY_MEMBERS:
+                    raise CorruptData(f"{self._what}: more than {_EMPTY_MEMBERS} compressed parts of nothing")
+                self._inner, self._is_empty = self._make(), True
             elif self._inner.needs_input:
                 data = self._read(INPUT_BYTES)
                 if not data:
@@ -130,6 +141,7 @@ class _Members:
                 data = b""
             piece = self._decompress(data, size)
             if piece:
+                self._is_empty = False
                 return piece
         return b""
 

@@ -19,7 +19,7 @@ N-th image, from 0. ``docker:27`` is the image ``docker`` with a tag: that trans
 from __future__ import annotations
 
 from carob.errors import InvalidInput
-from carob.spec.reference import is_digest, is_hex, parse_reference
+from carob.spec.reference import is_digest, is_hex, parse_reference, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class ImageAddress:
 def parse_address(text: str) -> ImageAddress:
     """Parses an address; ``InvalidInput`` says what is wrong with it. Nothing is looked up."""
     if "\0" in text or len(text) > TEXT_LENGTH:
-        raise InvalidInput(f"image {text[:100]!r}: a NUL in it, or too long", hint=_HINT)
+        raise InvalidInput(f"image {quoted(text)[:100]}: a NUL in it, or too long", hint=_HINT)
     word, colon, rest = text.partition(":")
     if colon and word == DOCKER and rest.startswith("//"):
         return ImageAddress(DOCKER, str(parse_reference(rest[2:])))
@@ -110,12 +110,17 @@ def parse_address(text: str) -> ImageAddress:
     if colon and word in _WITHOUT_REFERENCE:
         return _whole(_WITHOUT_REFERENCE[word], rest, text)
     if "://" in text or (colon and word in _OTHERS):
-        raise InvalidInput(f"image {text!r}: carob has no transport {word!r}", hint=_HINT)
+        raise InvalidInput(f"image {quoted(text)}: carob has no transport {word!r}", hint=_HINT)
     if text.startswith(("/", "./", "../", "~")) or text in (".", ".."):
-        raise InvalidInput(f"image {text!r}: a path needs a transport before it", hint=_HINT)
+        raise InvalidInput(f"image {quoted(text)}: a path needs a transport before it", hint=_HINT)
     if not _is_id(text):
         parse_reference(text)
     return ImageAddress(NAME, text)
+
+
+def shown(address: ImageAddress) -> str:
+    """An address as text that any document can hold: the bytes of a path need not be UTF-8."""
+    return str(address).encode("utf-8", "backslashreplace").decode()
 
 
 def image_number(reference: str) -> int | None:
@@ -129,26 +134,29 @@ def image_number(reference: str) -> int | None:
 def _archive(transport: Transport, rest: str, text: str) -> ImageAddress:
     path, colon, reference = rest.partition(":")
     if not path:
-        raise InvalidInput(f"image {text!r}: there is no path", hint=f"{transport}:PATH[:REFERENCE]")
+        raise InvalidInput(f"image {quoted(text)}: there is no path", hint=f"{transport}:PATH[:REFERENCE]")
     if colon and (not reference or not reference.isprintable()):
         raise InvalidInput(
-            f"image {text!r}: {reference!r} is no reference", hint="the path ends at its first colon"
+            f"image {quoted(text)}: {reference!r} is no reference", hint="the path ends at its first colon"
         )
     if transport == DOCKER_ARCHIVE and reference and image_number(reference) is None:
         named = parse_reference(reference)
         if named.digest:
-            raise InvalidInput(f"image {text!r}: an archive of docker knows no digests", hint="use name:tag")
+            raise InvalidInput(
+                f"image {quoted(text)}: an archive of docker knows no digests", hint="use name:tag"
+            )
         reference = str(named)
     return ImageAddress(transport, path, reference)
 
 
 def _whole(transport: Transport, rest: str, text: str) -> ImageAddress:
     if not rest:
-        raise InvalidInput(f"image {text!r}: nothing follows the transport", hint=_HINT)
+        raise InvalidInput(f"image {quoted(text)}: nothing follows the transport", hint=_HINT)
     scheme, mark, _ = rest.partition("://")
     if transport == ACI and mark and scheme not in _URL_SCHEMES:
         raise InvalidInput(
-            f"image {text!r}: an appc image is not fetched by {scheme!r}", hint="aci:PATH or aci:https://..."
+            f"image {quoted(text)}: an appc image is not fetched by {scheme!r}",
+            hint="aci:PATH or aci:https://...",
         )
     return ImageAddress(transport, rest)
 

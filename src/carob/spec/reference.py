@@ -22,7 +22,7 @@ _LOWER_ALPHANUMERIC = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _ALPHANUMERIC = _LOWER_ALPHANUMERIC | frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _TAG_START = _ALPHANUMERIC | {"_"}
 _TAG_REST = _TAG_START | {".", "-"}
-_HEX = frozenset("0123456789abcdef")
+_HEX = "0123456789abcdef"
 
 _HINT = "an image is named [domain/]path[:tag][@sha256:...] in lower case, such as example.org/app:1.2"
 
@@ -85,16 +85,25 @@ def parse_reference(text: str) -> Reference:
     """
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
-        raise InvalidInput(f"image name {text!r}: {digest!r} is not a sha256 digest", hint=_HINT)
+        raise InvalidInput(f"image name {quoted(text)}: {quoted(digest)} is not a sha256 digest", hint=_HINT)
     repository, tag = _split_tag(rest)
     if tag is not None and not _is_tag(tag):
-        raise InvalidInput(f"image name {text!r}: {tag!r} is not a tag", hint=_HINT)
+        raise InvalidInput(f"image name {quoted(text)}: {tag!r} is not a tag", hint=_HINT)
     problem = _repository_problem(repository)
     if problem:
-        raise InvalidInput(f"image name {text!r}: {problem}", hint=_HINT)
+        raise InvalidInput(f"image name {quoted(text)}: {problem}", hint=_HINT)
     if tag is None:
         tag = "" if digest else DEFAULT_TAG
     return Reference(repository, tag, digest)
+
+
+def quoted(text: str) -> str:
+    """What was to be a name or an address, for a message: without a user and password before a host."""
+    user, at, host = text.rpartition("@")
+    scheme, mark, rest = user.rpartition("://")
+    if at and not host.startswith(f"{DIGEST_ALGORITHM}:") and (":" in rest or "/" in host):
+        text = f"{scheme}{mark}***@{host}"
+    return repr(text)
 
 
 def is_digest(text: str) -> bool:
@@ -105,7 +114,7 @@ def is_digest(text: str) -> bool:
 
 def is_hex(text: str) -> bool:
     """Whether ``text`` is not empty and has lower-case hexadecimal digits only."""
-    return bool(text) and _HEX.issuperset(text)
+    return bool(text) and not text.lstrip(_HEX)  # quicker than a set: of lists, most of the work
 
 
 def _split_tag(text: str) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from carob.errors import NotFound, Unavailable
 from carob.image.sources.source import BlobReader
+from carob.spec.address import DOCKER, ImageAddress
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor
 from carob.spec.oci.document import encode_document
@@ -49,6 +50,7 @@ class MemorySource:
     """
 
     def __init__(self, *, resumes: bool = True, reference: str = "app:1") -> None:
+        self.address = ImageAddress(DOCKER, reference)
         self.name = "memory:source"
         self.reference = reference
         self.blobs: dict[str, bytes] = {}

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carob.errors import CarobError, CorruptData, InvalidInput, NotFound, OutOfResources
+from carob.image.limits import ImageLimits
 from carob.image.sources import tar_files as archive_files
 from carob.image.sources.files import DirectoryFiles, FileReader, Files, has_file, read_file
 from carob.image.sources.tar_files import ArchiveFiles
@@ -105,8 +106,9 @@ def test_a_broken_tar(tmp_path: Path, data: bytes) -> None:
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.tar.gz"
     path.write_bytes(gzip.compress(bytes(1 << 20)))
-    with pytest.raises(OutOfResources, match="1000"):
-        ArchiveFiles(str(path), workplace=str(tmp_path), limit_bytes=1000)
+    with pytest.raises(OutOfResources, match="1000") as caught:
+        ArchiveFiles(str(path), workplace=str(tmp_path), limits=ImageLimits(archive_bytes=1000))
+    assert "images.limits.archive_bytes" in caught.value.hint
     monkeypatch.setattr(archive_files, "MEMBERS", 3)
     path.write_bytes(GOOD)
     with pytest.raises(CorruptData, match="more than 3 members"):

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import sys
+from types import FrameType
+
 import pytest
 
-from carob.image.cancel import Cancellation, Cancelled
+from carob.errors import Cancelled
+from carob.image.cancel import Cancellation
 
 
 def test_what_waits_is_woken_once() -> None:
@@ -38,3 +42,31 @@ def test_a_waker_may_call_off_more() -> None:
     with outer.calls(inner.cancel), inner.calls(outer.cancel):
         outer.cancel()
     assert inner.is_cancelled
+
+
+@pytest.mark.parametrize("line", range(1, 9))
+def test_a_signal_handler_between_any_two_lines(line: int) -> None:
+    """Whenever it calls off, who waits is woken, once."""
+    cancel = Cancellation()
+    woken: list[int] = []
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal lines
+        if frame.f_code.co_name != "calls":
+            return None
+        if event == "line":
+            lines += 1
+            if lines == line:
+                cancel.cancel()
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with cancel.calls(lambda: woken.append(1)):
+            sys.settrace(before)
+            cancel.cancel()
+            assert woken == [1]
+    finally:
+        sys.settrace(before)

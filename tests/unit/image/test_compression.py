@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from carob.errors import CorruptData, Unsupported
-from carob.image.compression import Compression, decompressed, detect
+from carob.image.compression import MAGIC_BYTES, Compression, decompressed, detect
+from tests.unit.image.archives import member, tar
 
 ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
@@ -47,7 +48,16 @@ def test_it_is_told_and_read(compression: Compression) -> None:
     data = COMPRESS[compression](CONTENT)
     assert read_all(compression, data) == CONTENT
     if compression is not Compression.NONE:
-        assert detect(data[:6]) is compression
+        assert detect(data[:MAGIC_BYTES]) is compression
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+def test_members_of_nothing_are_endured_to_a_number(compression: Compression) -> None:
+    compress = COMPRESS[compression]
+    full, empty = compress(b"x"), compress(b"")
+    assert read_all(compression, (full + empty) * 1000) == b"x" * 1000
+    with pytest.raises(CorruptData, match="parts of nothing"):
+        read_all(compression, empty * 1002)
 
 
 @pytest.mark.parametrize("compression", COMPRESSED)
@@ -118,3 +128,8 @@ def test_a_tar_is_no_compression() -> None:
     assert detect(b"") is Compression.NONE
     assert detect(b"\x28\xb5\x2f\xfd\0\0") is Compression.ZSTD
     assert detect(b"\x50\x2a\x4d\x18\0\0") is Compression.ZSTD
+
+
+def test_a_tar_whose_first_name_begins_like_bzip2() -> None:
+    assert detect(tar(member("BZhotel"))) is Compression.NONE
+    assert detect(bz2.compress(b"")) is Compression.BZIP2

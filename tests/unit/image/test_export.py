@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from carob.errors import CarobError, InvalidInput, NotFound
 from carob.image import Store, Trees
 from carob.image.archives.export import commit_layers, export_image, export_layers, extract_image
+from carob.image.files.copy import copy_tree
 from carob.image.files.merged import pack_layers
+from tests.needs import require_root
 from tests.unit.image.archives import directory, layout_of, member, snapshot, symlink, tar
 
 LAYERS = (
@@ -183,3 +187,45 @@ def test_nothing_at_all(tmp_path: Path) -> None:
     export_layers([], str(tmp_path / "out.tar"))
     with tarfile.open(tmp_path / "out.tar") as archive:
         assert archive.getnames() == []
+
+
+def test_a_pipe_or_a_device_is_written_to(tmp_path: Path) -> None:
+    """What is there stays, and what a link leads to is replaced, not the link."""
+    require_root()
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("content")
+    fifo, null, link, plain = (tmp_path / name for name in ("fifo", "null", "link", "plain"))
+    os.mkfifo(fifo)
+    os.mknod(null, 0o20666, os.makedev(1, 3))
+    link.symlink_to("plain")
+    with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+        export_layers([str(tree)], str(fifo))
+        assert b"content" in reader.communicate()[0]
+    export_layers([str(tree)], str(null))
+    assert stat.S_ISFIFO(fifo.lstat().st_mode)
+    assert stat.S_ISCHR(null.lstat().st_mode)
+    for _ in range(2):  # not there yet, and there
+        export_layers([str(tree)], str(link))
+        assert link.is_symlink()
+        assert b"content" in plain.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["fifo", "link", "null", "plain", "tree"]
+
+
+def test_a_file_without_a_name_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    with tempfile.TemporaryFile(dir=tmp_path) as file:
+        export_layers([str(tmp_path)], f"/proc/self/fd/{file.fileno()}")
+        assert b"content" in file.read()
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_layer_that_is_not_there_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    (tmp_path / "layer").mkdir()
+    layers = [str(tmp_path / "layer"), str(tmp_path / "nothing")]
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(CarobError, match="No such file"):
+        export_layers(layers, str(tmp_path / "out"))
+    with pytest.raises(CarobError, match="No such file"):
+        copy_tree(layers, str(tmp_path / "copy"))
+    assert os.listdir("/proc/self/fd") == before

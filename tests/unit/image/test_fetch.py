@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import stat
 import threading
 import time
@@ -10,22 +12,26 @@ from pathlib import Path
 import pytest
 
 from carob.errors import (
+    Cancelled,
     CarobError,
     CorruptData,
     InvalidInput,
     NotFound,
     OutOfResources,
     Rejected,
+    Unavailable,
     Unsupported,
 )
-from carob.image import Store, gc
-from carob.image.cancel import Cancellation, Cancelled
+from carob.image import Store, Trees, gc
+from carob.image.cancel import Cancellation
 from carob.image.fetch.documents import ManifestDocument
-from carob.image.fetch.fetch import Limits, fetch
+from carob.image.fetch.fetch import fetch
 from carob.image.fetch.progress import LayerProgress, Phase
-from carob.image.sources.source import Source
+from carob.image.limits import ImageLimits
+from carob.image.sources.source import BlobReader, Source
 from carob.spec.oci.descriptor import CONFIG, INDEX, LAYER, MANIFEST, Descriptor
 from carob.spec.oci.document import encode_document
+from tests.needs import require_root
 from tests.unit.image.archives import digest, member, tar
 from tests.unit.image.memory_source import MemorySource
 
@@ -150,11 +156,11 @@ def test_a_policy_is_asked_before_any_layer(store: Store, source: MemorySource) 
 
 
 def test_limits(store: Store, source: MemorySource) -> None:
-    for limits in (Limits(layer_bytes=len(TWO) - 1), Limits(image_bytes=len(ONE) + len(TWO) - 1)):
+    for limits in (ImageLimits(layer_bytes=len(TWO) - 1), ImageLimits(image_bytes=len(ONE) + len(TWO) - 1)):
         with pytest.raises(OutOfResources, match=r"memory:source.*bytes"):
             fetch(store, None, source, limits=limits)
     assert source.opened.total() == 0
-    fetch(store, None, source, limits=Limits(image_bytes=len(ONE) + len(TWO)))
+    fetch(store, None, source, limits=ImageLimits(image_bytes=len(ONE) + len(TWO)))
 
 
 def spoil_layer(source: MemorySource) -> None:
@@ -325,6 +331,30 @@ def test_a_stalled_download_is_called_off(store: Store, source: MemorySource) ->
 # --- beside others --------------------------------------------------------------------------------
 
 
+def test_the_first_failure_does_not_wait_for_a_silent_source(store: Store, source: MemorySource) -> None:
+    """Of two layers one is broken, and where the other is nothing answers until it is closed."""
+    asked, closed = threading.Event(), threading.Event()
+
+    class Silent(MemorySource):
+        def open_blob(self, descriptor: Descriptor, offset: int = 0) -> BlobReader:
+            if descriptor.digest != digest(ONE):
+                assert asked.wait(20)
+                return super().open_blob(descriptor, offset)
+            asked.set()
+            assert closed.wait(20)
+            raise Unavailable("closed")
+
+        def close(self) -> None:
+            closed.set()
+
+    source = Silent(reference="example.org/app:1")
+    source.put_image(ONE, TWO)
+    source.blobs[digest(TWO)] = bytes(len(TWO))
+    with pytest.raises(CorruptData, match=digest(TWO)):
+        fetch(store, None, source)
+    assert closed.is_set()
+
+
 def test_collecting_all_the_time_harms_no_fetch(store: Store, source: MemorySource, data: Path) -> None:
     done = threading.Event()
     problems: list[object] = []
@@ -347,7 +377,14 @@ def test_collecting_all_the_time_harms_no_fetch(store: Store, source: MemorySour
     assert problems == []
 
 
-def test_fetches_of_one_image_share_their_downloads(store: Store, source: MemorySource) -> None:
+def test_fetches_of_one_image_share_their_downloads(store: Store) -> None:
+    class Slow(MemorySource):
+        def document(self, descriptor: Descriptor) -> bytes:
+            time.sleep(0.1)
+            return super().document(descriptor)
+
+    source = Slow(reference="example.org/app:1")
+    source.put_image(ONE, TWO, ONE)
     source.before_read = lambda name, position: time.sleep(0.001)
     images: list[str] = []
     threads = [
@@ -361,6 +398,7 @@ def test_fetches_of_one_image_share_their_downloads(store: Store, source: Memory
     assert len(images) == 6
     assert len(set(images)) == 1
     assert source.opened == {digest(ONE): 1, digest(TWO): 1}
+    assert list(source.asked.values()) == [1]  # the configuration
     assert len(store.list()[0].names) == 6
 
 
@@ -380,3 +418,86 @@ def test_modes_of_the_store(store: Store, source: MemorySource) -> None:
         "index.json": 0o644,
         "oci-layout": 0o644,
     }
+
+
+# --- trouble of this machine's --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unpacks", [False, True], ids=["stored", "unpacked"])
+def test_an_interrupted_caller_ends_all_its_threads(
+    store: Store, source: MemorySource, unpacks: bool
+) -> None:
+    trees = None
+    if unpacks:
+        require_root()
+        trees = Trees(store.directory)
+    main, begun = threading.main_thread(), threading.Event()
+    reading: set[str] = set()
+
+    def interrupt(name: str, position: int) -> None:
+        reading.add(name)
+        if len(reading) == 2 and not begun.is_set():
+            begun.set()
+            time.sleep(0.05)  # the caller waits by then: it has begun both downloads
+            assert main.ident is not None
+            signal.pthread_kill(main.ident, signal.SIGINT)
+        time.sleep(0.002)
+
+    source.before_read = interrupt
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetch(store, trees, source)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("carob-")] == []
+    assert store.list() == []
+    source.before_read = lambda name, position: None
+    fetch(store, trees, source)
+    assert store.verify().broken == ()
+
+
+@pytest.mark.parametrize("place", ["index.json", "blobs/sha256", ".tmp"])
+def test_a_store_that_cannot_be_written_is_said_and_gone_on_with(
+    store: Store, source: MemorySource, place: str
+) -> None:
+    """Something is in the way; once it is away, what was downloaded is not downloaded again."""
+    fetch(store, None, source, name="first")
+    source.put_image(ONE, THREE)
+    path = Path(store.layout.path, place)
+    aside = path.with_name(path.name + ".aside")
+    path.rename(aside)
+    if path.suffix == ".json":
+        (path / "x").mkdir(parents=True)
+    else:
+        path.write_bytes(b"")
+    with pytest.raises(CarobError) as caught:
+        fetch(store, None, source)
+    assert caught.value.message
+    if path.suffix == ".json":
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    aside.rename(path)
+    assert [summary.names for summary in store.list()] == [("first:latest",)]
+    fetch(store, None, source)
+    assert source.opened[digest(ONE)] == 1
+    assert source.opened[digest(THREE)] <= 2
+    assert temporaries(store) == []
+
+
+def test_a_source_that_begins_too_late_is_refused(store: Store, source: MemorySource) -> None:
+    begin = source.open_blob
+
+    def late(descriptor: Descriptor, offset: int = 0) -> BlobReader:
+        return begin(descriptor, offset + 1)
+
+    source.open_blob = late  # type: ignore[method-assign]
+    with pytest.raises(CorruptData, match="left out 1 bytes"):
+        fetch(store, None, source)
+    assert store.list() == []
+
+
+def test_no_downloads_at_once(store: Store, source: MemorySource) -> None:
+    with pytest.raises(InvalidInput, match="0 downloads"):
+        fetch(store, None, source, jobs=0)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from carob.errors import CarobError, CorruptData
+from carob.errors import Cancelled, CarobError, CorruptData
 from carob.image import Store, Trees, gc
-from carob.image.cancel import Cancellation, Cancelled
+from carob.image.cancel import Cancellation
 from carob.image.fetch.fetch import fetch
 from carob.image.fetch.progress import LayerProgress, Phase
 from carob.image.store.blobs import partial_path

@@ -213,3 +213,40 @@ def test_removing_by_id_takes_all_names(take: Import, store: Store) -> None:
     assert store.list() == []
     with pytest.raises(NotFound):
         store.remove("app")
+
+
+def test_a_name_with_a_digest_stands_for_its_repository(take: Import, store: Store) -> None:
+    for name in ("app:1", "localhost:5000/app:1", "localhost:7"):
+        take(name.replace("/", "-").replace(":", "-"), BASE)
+        store.tag(name.replace("/", "-").replace(":", "-"), name)
+    digest = store.resolve("app:1").image_id
+    store.remove(f"app@{digest}")
+    with pytest.raises(NotFound):
+        store.resolve("app:1")
+    store.remove(f"localhost:5000/app@{digest}")
+    with pytest.raises(NotFound):
+        store.resolve("localhost:5000/app:1")
+    assert store.resolve("localhost:7").image_id == digest
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))
+from carob.image import gc
+print(gc(sys.argv[1], in_use=tuple))
+"""
+
+
+def test_a_thousand_strays_and_few_descriptors(take: Import, store: Store, trees: Trees, data: Path) -> None:
+    trees.ensure(take("app", BASE))
+    store.remove("app")
+    for number in range(400):
+        put_blob(data / "images", b"%d" % number)
+        (data / "images" / ".tmp" / f"blob-{number}").touch()
+        (data / "layers" / f"{number:064}").mkdir()
+    run = subprocess.run(
+        [sys.executable, "-c", FEW_DESCRIPTORS, str(data)], capture_output=True, text=True, check=True
+    )
+    assert "blobs=403, layers=401" in run.stdout
+    assert run.stdout.rstrip().endswith("problems=())")
+    assert (blobs_of(data), layers_of(data), os.listdir(data / "images" / ".tmp")) == (set(), set(), [])

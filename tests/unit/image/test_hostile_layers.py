@@ -167,7 +167,7 @@ HOSTILE: dict[str, tuple[list[Member], str]] = {
     "a long name": ([member("n" * 256, b"x")], "a name of more than 255"),
     "a long path": ([member("/".join(["directory"] * 600), b"x")], "5999 bytes"),
     "a deep path": ([member("/".join("d" * 300), b"x")], "parts"),
-    "an unknown type": ([member("a", None, type=b"V")], "tar entry type"),
+    "an unknown type": ([member("a", None, type=b"V")], "tar entry type 'V'"),
     "an owner that is none": ([member("a", pax_headers={"uid": "4294967295"})], "owner out of range"),
     "an owner beyond all": ([member("a", pax_headers={"gid": "9" * 18})], "owner out of range"),
     "a size that is negative": ([member("a", pax_headers={"size": "-1"})], "number"),
@@ -496,3 +496,22 @@ def test_the_crc_of_gzip_is_looked_at(unpack: Unpack, data: Path) -> None:
     blob = bytearray(gzip.compress(WHOLE))
     blob[-8:-4] = (zlib.crc32(WHOLE) ^ 1).to_bytes(4, "little")
     assert_refused(unpack, data, bytes(blob), compress=False, diff_ids=[digest(BASE), digest(WHOLE)])
+
+
+LONG = "/".join(["d" * 250] * 15)
+MANY: dict[str, list[Member]] = {
+    "directories": [directory(f"{number}/{LONG}") for number in range(40)],
+    "directories that nobody names": [member(f"{number}/{LONG}/x") for number in range(40)],
+    "attributes of directories": [
+        directory(str(number), pax_headers={"SCHILY.xattr.user.a": "x" * 30_000}) for number in range(60)
+    ],
+    "whiteouts": [member(f"{number}/{LONG}/.wh.x") for number in range(40)],
+    "opaque directories": [member(f"{LONG}/{number}/.wh..wh..opq") for number in range(200)],
+    "names given twice": [member("d" * 250 + "/" + "x" * 250) for _ in range(1500)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_what_is_kept_in_memory_has_a_bound(unpack: Unpack, trees: Trees, data: Path, kind: str) -> None:
+    trees.limits = UnpackLimits(entries=5000)
+    assert_refused(unpack, data, tar(*MANY[kind]), "bytes of memory")

@@ -81,7 +81,7 @@ def test_one_of_several_by_its_reference(store: Store, several: Path) -> None:
     assert one.image_id != two.image_id
     with pytest.raises(InvalidInput) as caught:
         store.import_oci_layout(str(several), name="x")
-    assert "'app:1', 'app:2'" in caught.value.hint
+    assert caught.value.hint.endswith("'app:1' @0, 'app:2' @1")
     with pytest.raises(NotFound) as missing:
         store.import_oci_layout(str(several), name="x", reference="app:3")
     assert "'app:1', 'app:2'" in missing.value.hint

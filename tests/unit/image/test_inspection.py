@@ -9,7 +9,16 @@ import pytest
 from carob.errors import NotFound
 from carob.image import Store, Trees, gc
 from carob.image.fetch.fetch import fetch
-from tests.unit.image.archives import digest, layout_of, member, put_document, put_index, tar
+from tests.unit.image.archives import (
+    REF_NAME,
+    digest,
+    layout_of,
+    member,
+    put_document,
+    put_image,
+    put_index,
+    tar,
+)
 from tests.unit.image.memory_source import MemorySource
 
 ONE, TWO, THREE = (tar(member(name, os.urandom(50_000))) for name in ("one", "two", "three"))
@@ -126,3 +135,16 @@ def test_usage_of_hard_links_parts_and_nothing(store: Store, data: Path) -> None
     assert usage.layer_bytes == disk_bytes(layer, layer / "etc", layer / "etc" / "a")
     assert usage.unused_bytes == usage.layer_bytes
     assert usage.temporary_bytes == disk_bytes(data / "images/.tmp", data / "images/.tmp/x.partial")
+
+
+def test_an_image_that_another_tool_stored_as_an_index(store: Store, data: Path) -> None:
+    images = data / "images"
+    images.mkdir(parents=True)
+    image = put_image(images, tar(member("a")))
+    kind = "application/vnd.oci.image.index.v1+json"
+    index = {"mediaType": kind, **put_document(images, {"schemaVersion": 2, "manifests": [image]})}
+    put_index(images, {**index, "annotations": {REF_NAME: "one"}})
+    assert store.inspect("one")["names"] == ["one:latest"]
+    (images / ".tmp").mkdir()
+    assert store.tag("one", "two").image_id == image["digest"]
+    assert store.inspect("one")["names"] == ["one:latest", "two:latest"]

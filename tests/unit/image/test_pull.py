@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from carob.errors import CorruptData, InvalidInput, NotFound, Unavailable
-from carob.image import Store
-from carob.image.cancel import Cancellation, Cancelled
+from carob.errors import Cancelled, CorruptData, InvalidInput, NotFound, Unavailable
+from carob.image import Store, Trees
+from carob.image.cancel import Cancellation
 from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
 from carob.image.sources.open import Remotes
 from carob.image.store.platforms import parse_platform
@@ -17,7 +17,7 @@ from carob.spec.address import parse_address
 from carob.spec.oci.descriptor import INDEX, Descriptor
 from carob.spec.oci.document import encode_document
 from carob.spec.reference import Reference, parse_reference
-from tests.unit.image.archives import layout_of, member, tar
+from tests.unit.image.archives import layout_of, member, symlink, tar
 from tests.unit.image.memory_source import MemorySource
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
@@ -157,13 +157,73 @@ def test_another_platform_is_another_image(store: Store, registry: Registry) -> 
     assert parse_reference(NAME).domain == "example.org"
 
 
+@pytest.mark.parametrize("policy", [PullPolicy.NEW, PullPolicy.MISSING])
+def test_another_platforms_image_does_not_stick(store: Store, registry: Registry, policy: PullPolicy) -> None:
+    two_platforms(registry.source)
+    other = parse_platform("arm64" if ARCHITECTURE == "amd64" else "amd64")
+    theirs = get(store, registry, NAME, PullPolicy.NEW, platform=other)
+    assert get(store, registry, NAME, PullPolicy.NEVER) == theirs
+    ours = get(store, registry, NAME, policy)
+    assert ours != theirs
+    asked = len(registry.asked)
+    assert get(store, registry, NAME, PullPolicy.MISSING) == ours
+    assert len(registry.asked) == asked
+
+
+def test_of_another_platform_alone_it_is_not_asked_for_again(store: Store, registry: Registry) -> None:
+    registry.source.put_image(tar(member("first")), architecture="s390x")
+    first = get(store, registry, NAME, PullPolicy.MISSING)
+    assert get(store, registry, NAME, PullPolicy.MISSING) == first
+    assert registry.asked == [NAME]
+
+
+def test_an_image_for_another_platform_only(store: Store, registry: Registry) -> None:
+    """Refused where a platform was asked for; else taken, with a word if it is not for this host."""
+    warnings: list[str] = []
+    ours, other = parse_platform(ARCHITECTURE), parse_platform("s390x")
+    with pytest.raises(NotFound, match=r"is an image for linux/.*, not for linux/s390x"):
+        get(store, registry, NAME, PullPolicy.NEW, platform=other)
+    assert store.list() == []
+    assert registry.source.opened.total() == 0
+    get(store, registry, NAME, PullPolicy.NEW, platform=ours, warn=warnings.append)
+    assert warnings == []
+    registry.source.put_image(tar(member("first")), architecture="s390x")
+    get(store, registry, NAME, PullPolicy.NEW, warn=warnings.append)
+    assert [warning.count("linux/s390x") for warning in warnings] == [1]
+    assert get(store, registry, NAME, PullPolicy.NEW, platform=other)
+    registry.source.put_image(tar(member("first")), architecture="arm")
+    old = parse_platform("linux/arm/v6")
+    assert get(store, registry, NAME, PullPolicy.NEW, platform=old), "it says no variant"
+
+
+def test_what_an_index_says_of_its_images_counts(store: Store, registry: Registry) -> None:
+    """Configurations of images for arm v6 often say v7, or nothing."""
+    image = registry.source.put_image(tar(member("first")), architecture="amd64")
+    entry = {**image.document(), "platform": {"os": "linux", "architecture": "s390x"}}
+    data = encode_document({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]})
+    registry.source.top = registry.source.put(data, INDEX), data
+    assert get(store, registry, NAME, PullPolicy.NEW, platform=parse_platform("s390x")) == image.digest
+
+
+def test_a_root_file_system_is_for_the_platform_asked_for(
+    store: Store, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "root.tar").write_bytes(tar(member("first")))
+    address = parse_address(f"tar:{tmp_path}/root.tar")
+    options = FetchOptions(platform=parse_platform("linux/arm/v6"))
+    image = pull(store, None, address, name="app", options=options)
+    assert (image.architecture, image.config["variant"]) == ("arm", "v6")
+    with pytest.raises(InvalidInput, match="windows"):
+        pull(store, None, address, name="x", options=FetchOptions(platform=parse_platform("windows/amd64")))
+
+
 def test_policies_of_a_local_source(store: Store, registry: Registry, tmp_path: Path) -> None:
     layout = layout_of(tmp_path / "layout", tar(member("a")), name="local:1")
     first = get(store, registry, f"oci:{layout}", PullPolicy.MISSING)
     layout_of(layout, tar(member("b")), name="local:1")
     assert get(store, registry, f"oci:{layout}", PullPolicy.MISSING) == first
     assert get(store, registry, f"oci:{layout}", PullPolicy.NEW) != first
-    with pytest.raises(NotFound, match="never"):
+    with pytest.raises(NotFound, match="there is no image"):
         get(store, registry, f"oci:{layout}", PullPolicy.NEVER)
 
 
@@ -208,3 +268,68 @@ def test_called_off_while_an_archive_comes_through_a_pipe(store: Store, tmp_path
     writer.join(20)
     assert not writer.is_alive()
     assert os.listdir(f"{store.layout.path}/.tmp") == []
+
+
+def test_a_layer_that_was_put_aside_is_unpacked_by_the_next_fetch(
+    store: Store, trees: Trees, registry: Registry
+) -> None:
+    options = FetchOptions(remotes=Remotes(registry=registry.open))
+    for policy in PullPolicy:
+        image = pull(store, trees, parse_address(NAME), policy=PullPolicy.MISSING, options=options)
+        layer = Path(trees.layer_path(image.chain_ids[0]))
+        (layer / "new").touch()
+        assert store.verify().broken
+        pull(store, trees, parse_address(NAME), policy=policy, options=options)
+        assert os.listdir(layer) == ["first"], policy
+
+
+def test_a_root_file_system_that_cannot_be_unpacked_gets_no_name(
+    store: Store, trees: Trees, tmp_path: Path
+) -> None:
+    path = tmp_path / "root.tar"
+    path.write_bytes(tar(symlink("a", "/etc"), member("a/b")))
+    with pytest.raises(CorruptData, match="'a' is a file, or a link to nowhere"):
+        pull(store, trees, parse_address(f"tar:{path}"), name="app")
+    assert store.list() == []
+    path.write_bytes(tar(member("a")))
+    image = pull(store, trees, parse_address(f"tar:{path}"), name="app")
+    assert os.listdir(trees.layer_path(image.chain_ids[0])) == ["a"]
+
+
+@pytest.mark.parametrize("transport", ["tar", "oci-archive", "docker-archive"])
+@pytest.mark.parametrize("is_open", [True, False], ids=["silent", "nobody"])
+def test_called_off_while_a_pipe_is_silent(
+    store: Store, tmp_path: Path, transport: str, is_open: bool
+) -> None:
+    """Somebody has it open, and writes nothing; or nobody has."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    cancel = Cancellation()
+    if is_open:
+        writer = os.open(pipe, os.O_RDWR)
+        os.write(writer, tar(member("a"))[:300])
+    caller = threading.Timer(0.2, cancel.cancel)
+    caller.start()
+    with pytest.raises(Cancelled):
+        pull(store, None, parse_address(f"{transport}:{pipe}"), name="x", options=FetchOptions(cancel=cancel))
+    caller.join()
+    if is_open:
+        os.close(writer)
+    assert store.list() == []
+    assert os.listdir(f"{store.layout.path}/.tmp") == []
+
+
+def test_called_off_while_a_directory_is_packed(store: Store, tmp_path: Path) -> None:
+    cancel = Cancellation()
+    cancel.cancel()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/file").write_bytes(b"x")
+    with pytest.raises(Cancelled):
+        pull(
+            store,
+            None,
+            parse_address(f"dir:{tmp_path}/root"),
+            name="x",
+            options=FetchOptions(cancel=cancel),
+        )
+    assert store.list() == []

@@ -100,12 +100,19 @@ def test_one_broken_entry_harms_no_other(store: Store, data: Path, image: Resolv
         5,
         {"digest": 1, "annotations": {"x": []}},
         {"annotations": 3},
+        {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": "sha512:" + "0" * 128,
+            "size": 3,
+        },
         *document["manifests"],
     ]
     document["unknown"] = {"kept": True}
     index.write_text(json.dumps(document))
     assert store.resolve("example.org/app:1").image_id == image.image_id
-    assert len(store.list()) == 4
+    for name in (image.image_id, image.image_id[7:20]):
+        assert store.resolve(name).image_id == image.image_id
+    assert len(store.list()) == 5
     store.tag("example.org/app:1", "second")
     assert json.loads(index.read_text())["unknown"] == {"kept": True}
     assert store.resolve("second").image_id == image.image_id
@@ -167,3 +174,12 @@ def test_what_is_loaded(image: ResolvedImage, data: Path) -> None:
     }
     assert resolved & slow == set()
     assert "carob.linux.syscall" not in resolved
+
+
+def test_the_hint_tells_how_to_name_a_registrys_image(store: Store) -> None:
+    with pytest.raises(NotFound) as caught:
+        store.resolve("alpine")
+    assert "docker://HOST/alpine:latest" in caught.value.hint
+    with pytest.raises(NotFound) as caught:
+        store.resolve("example.org/alpine")
+    assert "HOST" not in caught.value.hint

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from carob.errors import CarobError, CorruptData, Unsupported
 from carob.image.tar.entry import Entry, EntryType
 from carob.image.tar.header import number, pax_records, pax_time_ns
+from carob.image.tar.limits import LIMITS, UnpackLimits
 from carob.image.tar.reader import TarReader
 from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 from tests.unit.image.archives import directory, hard_link, member, symlink, tar
@@ -24,9 +25,11 @@ def pieces(data: bytes, size: int) -> Iterator[bytes]:
         yield data[position : position + size]
 
 
-def read_all(data: bytes, *, piece_bytes: int = 4096, **limits: int) -> list[tuple[Entry, bytes]]:
+def read_all(
+    data: bytes, *, piece_bytes: int = 4096, limits: UnpackLimits = LIMITS
+) -> list[tuple[Entry, bytes]]:
     parts = pieces(data, piece_bytes)
-    reader = TarReader(lambda: next(parts, b""), "archive", **limits)
+    reader = TarReader(lambda: next(parts, b""), "archive", limits=limits)
     return [(entry, b"".join(bytes(piece) for piece in reader.data())) for entry in reader]
 
 
@@ -159,7 +162,7 @@ def test_broken_archives(data: bytes, kind: type[CarobError]) -> None:
 
 def test_too_many_entries() -> None:
     with pytest.raises(CorruptData, match="more than 3 entries"):
-        read_all(tar(*[member(str(count)) for count in range(4)]), limit_entries=3)
+        read_all(tar(*[member(str(count)) for count in range(4)]), limits=UnpackLimits(entries=3))
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,14 @@ REPLACED = {
         directory("r"), symlink("l", "r"), member("l/x", b"1"), member("r/x", b"2"), hard_link("l/y", "r/x"),
     ],
     "by a hard link": [member("a", b"1"), member("b", b"2"), hard_link("b", "a")],
+    "links of a lost link": [
+        member("a", b"1"), hard_link("b", "a"), hard_link("c", "b"), member("b", b"2"), hard_link("d", "c"),
+        member("a", b"3"), hard_link("e", "d"), member("c", b"4"), hard_link("f", "a"),
+    ],
+    "a long name in place of a short one": [
+        member("a", b"1"), hard_link("z" * 200, "a"), *[hard_link(f"l{n}", "a") for n in range(50)],
+        member("a", b"2"),
+    ],
     "names alike": [member("a", b"1"), member("a b", b"2"), member("a", b"3"), member("b", b"4")],
     "the word in the first line": [member("trusted", b"1"), member("trusted", b"2")],
 }  # fmt: skip
@@ -196,7 +204,10 @@ def test_what_is_replaced_leaves_no_line(
     tree: Tree = trees.ensure(image)
     assert check_layer(trees, image.chain_ids[0]) == []
     lines = Path(trees.record_path(image.chain_ids[0])).read_bytes().splitlines()
-    assert len(lines) == len(snapshot(tree.lower_dirs[0])) + 2
+    found = snapshot(tree.lower_dirs[0])
+    assert len(lines) == len(found) + 2
+    links = [name for name, entry in found.items() if entry[6] not in (None, name)]
+    assert len([line for line in lines if line.startswith(b"h ")]) == len(links)
 
 
 @given(st.binary(min_size=1))

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from carob.errors import CorruptData
-from carob.image.cancel import Cancellation, Cancelled
+from carob.errors import Cancelled, CorruptData
+from carob.image.cancel import Cancellation
 from carob.image.fetch.turn import try_turn, wait_for_turn
 
 HOLD = """

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from carob.errors import Conflict, CorruptData
+from carob.errors import Cancelled, Conflict, CorruptData
 from carob.image import Store, Trees, gc
-from carob.image.cancel import Cancelled
+from carob.image.files.overlay import OverlayForm
 from carob.image.layers.growing import StoredInput
 from carob.image.layers.record import check_layer
 from carob.image.layers.unpacking import Unpacking
@@ -286,3 +286,65 @@ def test_two_kinds_of_stores_are_kept_apart(trees: Trees, image: ResolvedImage) 
     Path(trees.layers, ".form").write_text("rubbish\n")
     with pytest.raises(CorruptData, match="form"):
         trees.ensure(image)
+
+
+KILLED = """
+import builtins, os, signal, sys
+from carob.image import Store, Trees
+real = builtins.open
+def opened(path, *words, **options):
+    file = real(path, *words, **options)
+    if words[:1] == ("w",):  # the list of the layers below, before anything is in it
+        os.kill(os.getpid(), signal.SIGKILL)
+    return file
+builtins.open = opened
+Trees(sys.argv[1]).ensure(Store(sys.argv[1]).resolve("app"))
+"""
+
+
+def test_killed_before_the_layers_below_are_written_down(
+    trees: Trees, image: ResolvedImage, data: Path
+) -> None:
+    """A pod has the layer, and what is written down about it is made once more."""
+    trees.ensure(image)
+    for chain_id in image.chain_ids:
+        os.rename(trees.layer_path(chain_id), trees.layers + "/.was" + chain_id[7:])
+    run = subprocess.run([sys.executable, "-c", KILLED, str(data)], check=False, capture_output=True)
+    assert run.returncode == -9, run.stderr
+    for position, chain_id in enumerate(image.chain_ids):
+        assert trees.chain_of(chain_id) == image.chain_ids[: position + 1]
+    assert gc(str(data), in_use=lambda: image.chain_ids).problems == ()
+    assert workplaces(trees) == []
+
+
+FORM = """
+import sys
+from carob.image import Trees
+from carob.image.files.overlay import OverlayForm
+print("ready", flush=True)
+sys.stdin.read()
+for number in range(40):
+    Trees(f"{sys.argv[1]}/{number}").prepare(OverlayForm.USER)
+"""
+
+
+def test_many_first_ones_say_the_form(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", FORM, str(tmp_path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    assert [process.communicate()[1] for process in processes] == [""] * 4
+    for number in range(40):
+        assert Trees(str(tmp_path / str(number))).form() is OverlayForm.USER
+    (tmp_path / "0" / "layers" / ".tmp" / ".form").touch()  # as one that was killed leaves it
+    assert gc(str(tmp_path / "0"), in_use=tuple).problems == ()

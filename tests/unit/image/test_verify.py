@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
 
 import pytest
 
-from carob.errors import NotFound
+from carob.errors import Conflict, NotFound
 from carob.image import ResolvedImage, Store, Trees, gc
 from carob.image.fetch.fetch import fetch
 from carob.image.store.blobs import HeldBlobs
@@ -148,6 +149,18 @@ def test_a_layer_without_a_record_is_only_named(store: Store, trees: Trees, imag
     assert (found.broken, found.unrecorded) == ((), (image.chain_ids[0],))
 
 
+def test_a_layer_recorded_by_a_newer_carob_is_only_named(
+    store: Store, trees: Trees, image: ResolvedImage, data: Path
+) -> None:
+    record = Path(trees.record_path(image.chain_ids[1]))
+    record.write_bytes(record.read_bytes().replace(b"carob layer 1 ", b"carob layer 2 "))
+    found = store.verify()
+    assert (found.broken, found.unrecorded) == ((), (image.chain_ids[1],))
+    assert quarantined(data) == []
+    record.write_bytes(b"something else\n")
+    assert [broken.name for broken in store.verify().broken] == [image.chain_ids[1]]
+
+
 def test_images_that_lack_something_are_named(store: Store, image: ResolvedImage) -> None:
     os.unlink(store.layout.blob_path(image.layers[0].digest))
     index = Path(store.layout.path, "index.json")
@@ -173,8 +186,45 @@ def test_what_was_put_aside_goes_in_the_end(
     assert trees.chain_of(image.chain_ids[1]) == image.chain_ids
     store.remove("app")
     gc(str(data), in_use=lambda: image.chain_ids[1:], quarantine_grace_s=0)
-    assert quarantined(data) == []
+    # And one that runs has it mounted still.
+    assert [name[:64] for name in quarantined(data)] == [image.chain_ids[1][7:]]
     assert Path(trees.layer_path(image.chain_ids[0])).is_dir()
-    gc(str(data), in_use=tuple)
+    gc(str(data), in_use=tuple, quarantine_grace_s=0)
+    assert quarantined(data) == []
     assert os.listdir(data / "layers" / ".chains") == []
     assert os.listdir(data / "layers" / ".records") == []
+
+
+def test_what_a_named_image_has_anew_goes_all_the_same(
+    store: Store, trees: Trees, image: ResolvedImage, data: Path
+) -> None:
+    (Path(trees.layer_path(image.chain_ids[1])) / "new").touch()
+    store.verify()
+    trees.ensure(image)
+    gc(str(data), in_use=tuple, quarantine_grace_s=0)
+    assert quarantined(data) == []
+
+
+def test_what_is_held_stays_whatever_is_lacking(
+    store: Store, image: ResolvedImage, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no descriptor left for the lock, nobody knows whether it is held."""
+    path = Path(store.layout.blob_path(image.layers[0].digest))
+    flip(path)
+
+    def lock(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("carob.image.store.verify.lock", lock)
+    broken = store.verify().broken
+    assert [(one.kind, one.moved_to) for one in broken] == [("blob", "")]
+    assert broken[0].problem.endswith("(Too many open files, so it stays)")
+    assert path.exists()
+
+
+def test_the_store_of_another_user_is_left_alone(store: Store, image: ResolvedImage, data: Path) -> None:
+    """Of its layers each owner would be another one."""
+    (data / "layers" / ".form").write_text("user\n")
+    with pytest.raises(Conflict, match="in the form 'user', not 'trusted'"):
+        store.verify()
+    assert quarantined(data) == []

@@ -126,3 +126,30 @@ def test_an_address_does_not_change() -> None:
 )
 def test_the_number_of_an_image(text: str, number: int | None) -> None:
     assert image_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker://ann:PASSWORD@example.org/a",
+        "ann:PASSWORD@example.org/a:1",
+        "ann:PASSWORD@127.0.0.1:5000/a",
+        "ann:PASSWORD@example.org",
+        "ann:PASS@WORD@example.org/a",
+        "ann:PASS/WORD@example.org/a",
+        "http://ann:PASSWORD@example.org/a",
+        "TOKEN-PASSWORD@example.org/a",
+        "oci+https://ann:PASSWORD@example.org/" + "a" * 9000,
+    ],
+)
+def test_a_password_is_not_repeated(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"example\.org|127\.0\.0\.1:5000") as caught:
+        parse_address(text)
+    assert "PASS" not in f"{caught.value.message}{caught.value.hint}"
+    assert "WORD" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("text", ["localhost:5000/app:1@sha256:12", "app@latest"])
+def test_a_wrong_digest_is_shown(text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        parse_address(text)

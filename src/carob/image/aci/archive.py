@@ -15,6 +15,7 @@ from carob.image.aci.limits import AciLimits
 from carob.image.compression import EVERY_COMPRESSION
 from carob.image.files.metadata import check_xattrs
 from carob.image.layers.stream import LayerStream
+from carob.image.limits import limit_hint
 from carob.image.tar.entry import DEVICES, Entry, EntryType
 from carob.image.tar.reader import TarReader
 from carob.spec.appc.image import ImageManifest
@@ -72,7 +73,7 @@ class RootfsFiles:
         self.expanded_bytes = 0
         self._what = what
         self._limits = limits
-        self._reader = TarReader(stream.read, what, limit_entries=limits.entries)
+        self._reader = TarReader(stream.read, what, limits=limits.of_archive())
 
     def data(self) -> Iterator[memoryview]:
         """The data of the current member."""
@@ -118,13 +119,16 @@ class RootfsFiles:
         if entry.extents is not None:
             self.expanded_bytes += entry.real_size_bytes
             if self.expanded_bytes > self._limits.plain_bytes:
-                raise CorruptData(f"{what}: more than {self._limits.plain_bytes} bytes with its holes")
+                raise CorruptData(
+                    f"{what}: more than {self._limits.plain_bytes} bytes with its holes",
+                    hint=limit_hint("aci_unpacked_bytes"),
+                )
 
 
 def open_stream(fd: int, what: str, limits: AciLimits) -> LayerStream:
     """The ACI in ``fd`` from its beginning, uncompressed."""
     os.lseek(fd, 0, os.SEEK_SET)
-    return LayerStream(fd, what, allowed=EVERY_COMPRESSION, limit_bytes=limits.plain_bytes)
+    return LayerStream(fd, what, allowed=EVERY_COMPRESSION, limits=limits.of_archive())
 
 
 def scan(fd: int, what: str, limits: AciLimits) -> Archive:

@@ -16,6 +16,7 @@ from carob.image.aci.limits import AciLimits
 from carob.image.aci.web_address import parse_url
 from carob.image.archives.input import open_input
 from carob.image.files.durable import write_all
+from carob.image.limits import limit_hint
 from carob.image.store.blobs import create_layout
 from carob.image.store.layout import TEMPORARY, Layout, read_whole
 from carob.image.trust.insecure import Insecure
@@ -143,7 +144,9 @@ class Finder:
             while piece := os.read(source, _PIECE_BYTES):
                 size += len(piece)
                 if size > limit_bytes:
-                    raise CorruptData(f"{what}: larger than {limit_bytes} bytes")
+                    raise CorruptData(
+                        f"{what}: larger than {limit_bytes} bytes", hint=limit_hint("aci_bytes")
+                    )
                 self.write(target, piece)
         finally:
             os.close(source)
@@ -190,7 +193,11 @@ class Finder:
         data = None if self.settings.insecure.image else _signature(fetched, what)
         fd = self.temporary()
         limits = self.settings.limits
-        self._web.download(endpoint.image, fd, limit_bytes=limits.archive_bytes, told=self.settings.told)
+        try:
+            self._web.download(endpoint.image, fd, limit_bytes=limits.archive_bytes, told=self.settings.told)
+        except CorruptData as error:  # it is too large
+            error.hint = error.hint or limit_hint("aci_bytes")
+            raise
         return self._admitted(fd, what, lambda: data or b"", wanted)
 
     def _admitted(

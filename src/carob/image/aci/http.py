@@ -125,7 +125,9 @@ class Web:
         self._open.add(connection)
         response = None
         try:
-            with _Deadline(connection, address, self._headers_s):
+            with _Deadline(connection, address, self._headers_s) as deadline:
+                connection.connect()
+                deadline.check()
                 connection.request(
                     "GET", target, headers=headers, preload_content=False, decode_content=False
                 )
@@ -247,6 +249,11 @@ class _Deadline:
         self._is_late = True
         _shut(self._connection)
 
+    def check(self) -> None:
+        """Raises ``TimedOut`` where the time is up: a connection that was not made yet could not be cut."""
+        if self._is_late:
+            raise TimedOut(f"{self._address}: no answer within {self._seconds:.0f} seconds")
+
     def __enter__(self) -> _Deadline:
         self._timer.start()
         return self
@@ -254,8 +261,7 @@ class _Deadline:
     def __exit__(self, *raised: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        if self._is_late:
-            raise TimedOut(f"{self._address}: no answer within {self._seconds:.0f} seconds")
+        self.check()
 
 
 def _shut(connection: Any) -> None:

@@ -64,7 +64,7 @@ class LayerFiles:
 
     def __init__(self, fd: int, what: str, limits: AciLimits) -> None:
         self._stream = open_stream(fd, what, limits)
-        self._reader = TarReader(self._stream.read, what, limit_entries=limits.entries)
+        self._reader = TarReader(self._stream.read, what, limits=limits.of_archive())
 
     def data(self) -> Iterator[memoryview]:
         """The data of the current member."""

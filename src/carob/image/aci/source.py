@@ -20,6 +20,7 @@ from carob.image.aci.stored import StoredImage, find_stored
 from carob.image.failures import translate
 from carob.image.sources.files import FileReader
 from carob.image.store.layout import Layout
+from carob.spec.address import shown
 from carob.spec.discovery import AppcName, oci_reference, parse_appc_name
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.descriptor import CONFIG, LAYER, MANIFEST, Descriptor, platform_of_machine
@@ -41,22 +42,28 @@ def open_appc(address: ImageAddress, settings: AciSettings) -> AciSource:
     if address.transport == "appc":
         wanted = parse_appc_name(address.location)
         reference = oci_reference(wanted.name, dict(wanted.labels).get("version", ""))
-        return AciSource(str(address), settings, lambda finder: finder.by_name(wanted), reference)
+        return AciSource(address, str(address), settings, lambda finder: finder.by_name(wanted), reference)
     location = address.location
     if location.startswith(("https://", "http://")):
         from carob.image.aci.web_address import parse_url
 
         name = f"aci:{parse_url(location)}"
-        return AciSource(name, settings, lambda finder: finder.by_url(location))
-    return AciSource(str(address), settings, lambda finder: finder.by_path(location))
+        return AciSource(address, name, settings, lambda finder: finder.by_url(location))
+    return AciSource(address, shown(address), settings, lambda finder: finder.by_path(location))
 
 
 class AciSource:
-    """One appc image. ``name`` and the methods as in ``Source``."""
+    """One appc image. ``address``, ``name`` and the methods as in ``Source``."""
 
     def __init__(
-        self, name: str, settings: AciSettings, get: Callable[[Finder], FoundAci], reference: str = ""
+        self,
+        address: ImageAddress,
+        name: str,
+        settings: AciSettings,
+        get: Callable[[Finder], FoundAci],
+        reference: str = "",
     ) -> None:
+        self.address = address
         self.name = name
         self._settings = settings
         self._get = get

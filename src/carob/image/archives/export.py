@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from carob.errors import InvalidInput
 from carob.image.archives.output import opened_output
 from carob.image.archives.rootfs import import_layers
 from carob.image.failures import translate
-from carob.image.layers.hands import open_hands
+from carob.image.layers.hands import borrowed
 from carob.image.layers.trees import Trees
 from carob.image.store.resolve import load_image
 from carob.image.store.resolved import ResolvedImage
@@ -20,7 +19,7 @@ from carob.spec.oci.document import encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carob.image.layers.hands import Hands
+    pass
 
 
 def export_layers(layers: Sequence[str], target: str | int) -> None:
@@ -28,20 +27,10 @@ def export_layers(layers: Sequence[str], target: str | int) -> None:
     nothing, or to an open file or pipe.
     """
     try:
-        with opened_output(target) as fd, opened_hands() as hands:
+        with opened_output(target) as fd, borrowed() as hands:
             hands.pack(layers, fd)
     except OSError as error:
         raise translate(error, "exporting a file system") from error
-
-
-@contextmanager
-def opened_hands() -> Iterator[Hands]:
-    """The hands that may touch the files of layers, for as long as the block lasts."""
-    hands = open_hands()
-    try:
-        yield hands
-    finally:
-        hands.close()
 
 
 def export_image(store: Store, trees: Trees, name: str, target: str | int) -> None:
@@ -72,7 +61,7 @@ def extract_image(store: Store, trees: Trees, name: str, target: str, *, rootfs_
                 _write(f"{temporary}/config.json", encode_document(image.config))
             os.rename(temporary, target)
         except BaseException as error:
-            with opened_hands() as hands:
+            with borrowed() as hands:
                 hands.remove(temporary)
             if isinstance(error, OSError):
                 raise translate(error, f"extracting {name} to {target}") from error

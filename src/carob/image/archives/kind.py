@@ -26,7 +26,7 @@ _DOCKER_FILES = frozenset(("manifest.json", "repositories"))
 def address_of_path(path: str) -> ImageAddress:
     """Looks at a directory's files, or at the first members of a tar.
 
-    A pipe is taken for the tar of a root file system, as it can be read only once.
+    A pipe is taken for the tar of a root file system, as it can be read only once: what it is shows then.
     """
     try:
         mode = os.stat(path).st_mode
@@ -37,28 +37,56 @@ def address_of_path(path: str) -> ImageAddress:
     if stat.S_ISDIR(mode):
         is_layout = all(os.path.isfile(f"{path}/{name}") for name in (LAYOUT_FILE, INDEX_FILE))
         return ImageAddress(OCI if is_layout else DIRECTORY, path)
-    if stat.S_ISFIFO(mode):
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return ImageAddress(TAR, path)
     return ImageAddress(_transport_of_tar(path), path)
 
 
 def _transport_of_tar(path: str) -> Transport:
     fd = open_input(path)
+    names = MemberNames()
     try:
         stream = LayerStream(fd, path, allowed=EVERY_COMPRESSION)
-        seen: set[str] = set()
         for count, entry in enumerate(TarReader(stream.read, path)):
-            name = entry.path.decode("utf-8", "replace").removeprefix("./").strip("/")
-            if name in (LAYOUT_FILE, INDEX_FILE):
-                return OCI_ARCHIVE
-            seen.add(name.partition("/")[0])
-            if seen == {"manifest", "rootfs"}:
-                return ACI
-            if not _may_be_image(name) or count > _ENTRIES_LOOKED_AT:
+            names.note(entry.path)
+            if names.is_decided:
+                break
+            if count > _ENTRIES_LOOKED_AT:
                 return TAR
     finally:
         os.close(fd)
-    return DOCKER_ARCHIVE if _DOCKER_FILES & seen else TAR
+    return names.transport
+
+
+class MemberNames:
+    """What the names of a tar's members, one after the other, tell of what it is.
+
+    ``transport`` is ``OCI_ARCHIVE``, ``DOCKER_ARCHIVE``, ``ACI`` or ``TAR``, by those that were noted so far.
+    """
+
+    def __init__(self) -> None:
+        self.is_decided = False
+        self.transport: Transport = TAR
+        self._seen: set[str] = set()
+
+    def note(self, path: bytes) -> None:
+        """The next member."""
+        if self.is_decided:
+            return
+        name = path.decode("utf-8", "replace").removeprefix("./").strip("/")
+        self._seen.add(name.partition("/")[0])
+        if name in (LAYOUT_FILE, INDEX_FILE):
+            self._decide(OCI_ARCHIVE)
+        elif self._seen == {"manifest", "rootfs"}:
+            self._decide(ACI)
+        elif not _may_be_image(name):
+            self._decide(TAR)
+        elif name in _DOCKER_FILES:
+            self.transport = DOCKER_ARCHIVE
+
+    def _decide(self, transport: Transport) -> None:
+        self.transport = transport
+        self.is_decided = True
 
 
 def _may_be_image(name: str) -> bool:

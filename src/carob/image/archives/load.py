@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from carob.errors import InvalidInput
 from carob.image.archives.kind import address_of_path
 from carob.image.fetch.fetch import fetch
@@ -13,7 +15,7 @@ from carob.image.store.blobs import create_layout
 from carob.image.store.layout import TEMPORARY
 from carob.image.store.resolved import ResolvedImage
 from carob.image.store.store import Store
-from carob.spec.address import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE
+from carob.spec.address import DOCKER_ARCHIVE, OCI, OCI_ARCHIVE, TAR
 
 
 def load_images(
@@ -24,13 +26,15 @@ def load_images(
     """
     options = options or FetchOptions()
     address = address_of_path(path)
-    if address.transport not in (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE):
+    is_pipe = address.transport == TAR and not os.path.isfile(path)
+    if not is_pipe and address.transport not in (OCI, OCI_ARCHIVE, DOCKER_ARCHIVE):
         raise InvalidInput(
             f"{path} is no archive of images", hint="'carob image import' takes root file systems"
         )
     create_layout(store.layout)
-    check = options.cancel.check if options.cancel is not None else None
-    sources = open_all(address, workplace=f"{store.layout.path}/{TEMPORARY}", check=check)
+    sources = open_all(
+        address, workplace=f"{store.layout.path}/{TEMPORARY}", cancel=options.cancel, limits=options.limits
+    )
     loaded = []
     try:
         for source in sources:
@@ -49,6 +53,7 @@ def load_images(
                 accept=options.accept,
                 limits=options.limits,
                 cancel=options.cancel,
+                warn=options.warn,
             )
             loaded.append(image)
             if isinstance(source, DockerArchiveSource):

@@ -50,16 +50,23 @@ class ArchiveOutput:
 @contextmanager
 def opened_output(target: str | int) -> Iterator[int]:
     """An open file to write to. A path gets what was written when the block ends well, and durably; what was
-    there stays until then. A descriptor is written to as it is.
+    there stays until then. A descriptor is written to as it is, and so is a path that leads to a device or a
+    pipe.
     """
     if isinstance(target, int):
         yield target
         return
-    directory, name = os.path.split(os.path.abspath(target))
-    if not os.path.isdir(directory) or os.path.isdir(target):
+    path = os.path.realpath(target)
+    directory, name = os.path.split(path)
+    if not os.path.isdir(directory) or os.path.isdir(path):
         raise InvalidInput(f"cannot write {target}: its directory is not there, or it is one itself")
-    temporary = f"{directory}/.{name}.{os.urandom(4).hex()}"
     try:
+        if os.path.exists(target) and not os.path.isfile(path):
+            # A device or a pipe; or /dev/stdout, where that is one, or a file without a name.
+            with open(os.open(target, os.O_WRONLY | os.O_CLOEXEC), "wb", buffering=0) as file:
+                yield file.fileno()
+            return
+        temporary = f"{directory}/.{name}.{os.urandom(4).hex()}"
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             try:
@@ -67,7 +74,7 @@ def opened_output(target: str | int) -> Iterator[int]:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, target)
+            os.rename(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise

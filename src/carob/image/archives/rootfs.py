@@ -8,23 +8,33 @@ because digest and diff id are then one, so that unpacking hashes once and infla
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from carob.errors import CorruptData, InvalidInput
-from carob.image.archives.input import open_input
+from carob.image.archives.input import cancellable_input
+from carob.image.archives.kind import MemberNames
 from carob.image.archives.pipe import packed
+from carob.image.cancel import Cancellation
 from carob.image.compression import EVERY_COMPRESSION, Compression
 from carob.image.files.metadata import check_xattrs
 from carob.image.files.pack import pack_directory
 from carob.image.files.paths import WHITEOUT, clean_path
 from carob.image.layers.stream import LAYER_COMPRESSIONS, LayerStream
+from carob.image.layers.trees import Trees
+from carob.image.limits import ImageLimits
 from carob.image.store.blobs import BlobWriter, HeldBlobs
 from carob.image.store.index import add_name
 from carob.image.store.layout import Layout
+from carob.image.store.platforms import host_platform
+from carob.image.store.resolve import load_image
 from carob.image.tar.entry import DEVICES, Entry
+from carob.image.tar.limits import LIMITS, UnpackLimits, unpack_limits
 from carob.image.tar.reader import TarReader
+from carob.spec.address import TAR
 from carob.spec.oci.config import check_config, rootfs_config
 from carob.spec.oci.descriptor import (
     CONFIG,
@@ -33,10 +43,14 @@ from carob.spec.oci.descriptor import (
     LAYER_ZSTD,
     MANIFEST,
     Descriptor,
-    platform_of_machine,
+    Platform,
 )
 from carob.spec.oci.document import encode_document
 from carob.spec.oci.manifest import Manifest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.image.compression import Reader
 
 _MEDIA_TYPES = {Compression.GZIP: LAYER_GZIP, Compression.ZSTD: LAYER_ZSTD}
 _SHELLS = frozenset((b"bin/sh", b"usr/bin/sh"))
@@ -49,18 +63,40 @@ class _Contents:
         self.newest_ns = 0
         self.count = 0
         self.has_shell = False
+        self.names = MemberNames()
 
     def note(self, entry: Entry) -> None:
         self.count += 1
         self.newest_ns = max(self.newest_ns, entry.mtime_ns)
         if entry.path.removeprefix(b"./").lstrip(b"/") in _SHELLS:
             self.has_shell = True
+        self.names.note(entry.path)
 
 
-def import_rootfs(layout: Layout, path: str, name: str, overrides: Mapping[str, Any]) -> Descriptor:
-    """Stores the image, gives it ``name`` (in normal form) and returns its manifest's descriptor."""
-    store = _store_directory if os.path.isdir(path) else _store_tar
-    return _import(layout, name, path, overrides, lambda writer, contents: store(path, writer, contents))
+def import_rootfs(
+    layout: Layout,
+    path: str,
+    name: str,
+    overrides: Mapping[str, Any],
+    *,
+    platform: Platform | None = None,
+    limits: ImageLimits | None = None,
+    trees: Trees | None = None,
+    cancel: Cancellation | None = None,
+) -> Descriptor:
+    """Stores the image, unpacks it into ``trees``, if there are some, gives it ``name`` (in normal form) and
+    returns its manifest's descriptor.
+    """
+    cancel = cancel or Cancellation()
+    if platform is not None and platform.os != "linux":
+        raise InvalidInput(f"{path}: a root file system for {platform.os}", hint="those for linux are taken")
+
+    def store(writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+        if os.path.isdir(path):
+            return _store_directory(path, writer, contents, cancel)
+        return _store_tar(path, writer, contents, unpack_limits(limits), cancel)
+
+    return _import(layout, name, path, overrides, store, platform, trees)
 
 
 def import_layers(
@@ -70,7 +106,7 @@ def import_layers(
 
     def store(writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
         with packed(layers) as pipe:
-            return _store_stream(pipe, name, writer, contents)
+            return _store_stream(pipe, name, writer, contents, LIMITS)
 
     return _import(layout, name, name, overrides, store)
 
@@ -81,6 +117,8 @@ def _import(
     what: str,
     overrides: Mapping[str, Any],
     store_layer: Callable[[BlobWriter, _Contents], tuple[str, str]],
+    platform: Platform | None = None,
+    trees: Trees | None = None,
 ) -> Descriptor:
     """Stores an image of the layer that ``store_layer`` writes; that returns its diff id and media type."""
     contents = _Contents()
@@ -88,10 +126,13 @@ def _import(
         with blobs.new() as writer:
             diff_id, media_type = store_layer(writer, contents)
             layer = Descriptor(media_type, writer.commit(), writer.size_bytes)
-        config = _config(contents, diff_id, what, overrides)
+        config = _config(contents, diff_id, what, overrides, platform or host_platform())
         descriptor = store_image(blobs, config, (layer,))
         blobs.flush()
-        add_name(layout, name, descriptor)
+        with ExitStack() as stack:
+            if trees is not None:
+                stack.enter_context(trees.hold(load_image(layout, name, descriptor)))
+            add_name(layout, name, descriptor)
     return descriptor
 
 
@@ -103,28 +144,42 @@ def store_image(blobs: HeldBlobs, config: dict[str, Any], layers: tuple[Descript
     return Descriptor(MANIFEST, blobs.put(encoded), len(encoded))
 
 
-def _store_directory(path: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
-    pack_directory(path, writer.write, contents.note)
+def _store_directory(
+    path: str, writer: BlobWriter, contents: _Contents, cancel: Cancellation
+) -> tuple[str, str]:
+    def write(data: bytes) -> None:
+        cancel.check()
+        writer.write(data)
+
+    pack_directory(path, write, contents.note)
     return writer.digest, LAYER
 
 
-def _store_tar(path: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
-    fd = open_input(path)
-    try:
-        return _store_stream(fd, path, writer, contents)
-    finally:
-        os.close(fd)
+def _store_tar(
+    path: str, writer: BlobWriter, contents: _Contents, limits: UnpackLimits, cancel: Cancellation
+) -> tuple[str, str]:
+    with cancellable_input(path, cancel) as (fd, read):
+        is_pipe = not stat.S_ISREG(os.fstat(fd).st_mode)
+        stored = _store_stream(read, path, writer, contents, limits)
+    if is_pipe and contents.names.transport != TAR:  # nobody could look at it before
+        raise InvalidInput(
+            f"{path} is no root file system, but of the kind {contents.names.transport}",
+            hint="carob image load reads archives of images from a pipe, carob fetch aci:FILE takes ACIs",
+        )
+    return stored
 
 
-def _store_stream(fd: int, what: str, writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
+def _store_stream(
+    source: int | Reader, what: str, writer: BlobWriter, contents: _Contents, limits: UnpackLimits
+) -> tuple[str, str]:
     """Stores a tar and reads it through meanwhile; the diff id and the layer's media type."""
-    stream = LayerStream(fd, what, allowed=EVERY_COMPRESSION)
+    stream = LayerStream(source, what, allowed=EVERY_COMPRESSION, limits=limits)
     is_kept = stream.compression in LAYER_COMPRESSIONS
     if is_kept:
         stream.copy_raw_to(writer.write)
     else:
         stream.copy_plain_to(writer.write)
-    for entry in TarReader(stream.read, what):
+    for entry in TarReader(stream.read, what, limits=limits):
         _check_member(entry, what)
         contents.note(entry)
     stream.drain()
@@ -144,9 +199,10 @@ def _check_member(entry: Entry, path: str) -> None:
         raise InvalidInput(f"{what}: a device 0/0 is overlayfs's mark of a deleted file")
 
 
-def _config(contents: _Contents, diff_id: str, path: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _config(
+    contents: _Contents, diff_id: str, path: str, overrides: Mapping[str, Any], platform: Platform
+) -> dict[str, Any]:
     """The configuration: as new as the newest file, so that the same tree makes the same image."""
-    platform = platform_of_machine(os.uname().machine)
     created_s = min(max(contents.newest_ns, 0), time.time_ns()) // 1_000_000_000
     config = rootfs_config(
         architecture=platform.architecture,

@@ -125,14 +125,21 @@ class _Download:
             self._check(resumed_bytes)
             self._growing.finish()
             os.fchmod(held.fd, 0o644)
-            os.fsync(held.fd)
+            self._sync(held.fd)
             os.rename(self._path, self._blobs.layout.blob_path(self._descriptor.digest))
             self._blobs.hold(held)
         except BaseException as error:
             self._growing.fail(error)
-            if self._is_wrong or _is_full(error) or self._watcher.is_useless():
+            if not self._done_bytes or self._is_wrong or _is_full(error) or self._watcher.is_useless():
                 os.unlink(self._path)
             held.close()
+            raise
+
+    def _sync(self, fd: int) -> None:
+        try:
+            os.fsync(fd)
+        except OSError:
+            self._is_wrong = True  # whoever reads it now is given what is in memory, and not on the disk
             raise
 
     def _reread(self, fd: int) -> int:

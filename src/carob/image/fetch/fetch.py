@@ -15,14 +15,15 @@ from typing import Any
 from carob.errors import CarobError, CorruptData, InvalidInput, OutOfResources
 from carob.image.cancel import Cancellation
 from carob.image.failures import translate
-from carob.image.fetch.documents import ManifestDocument, read_config, read_manifest_document, store_documents
+from carob.image.fetch.documents import ManifestDocument, fetch_config, read_manifest_document, store_manifest
 from carob.image.fetch.layers import fetched_layers
 from carob.image.fetch.progress import Callback, Progress
 from carob.image.layers.trees import Trees
-from carob.image.sources.source import Source
+from carob.image.limits import ImageLimits, limit_hint
+from carob.image.sources.source import Converted, Source
 from carob.image.store.blobs import HeldBlobs
 from carob.image.store.index import add_name
-from carob.image.store.platforms import host_platform
+from carob.image.store.platforms import check_platform, host_platform
 from carob.image.store.resolve import ORIGINAL, ROOT, SOURCE, load_image
 from carob.image.store.resolved import ResolvedImage
 from carob.image.store.store import Store, new_image_name
@@ -34,21 +35,11 @@ JOBS = 4
 """So many layers are downloaded at once."""
 
 
-class Limits:
-    """What is refused before a byte of it is downloaded: a layer of more than ``layer_bytes``, an image whose
-    layers have more than ``image_bytes`` together, both as they are compressed. What is refused inside of a
-    layer is for ``Trees`` to say.
-    """
-
-    __slots__ = ("image_bytes", "layer_bytes")
-
-    def __init__(self, *, layer_bytes: int = 1 << 37, image_bytes: int = 1 << 38) -> None:
-        self.layer_bytes = layer_bytes
-        self.image_bytes = image_bytes
-
-
 Accept = Callable[[Source, ManifestDocument], object]
 """A policy: raises ``Rejected`` for an image that is not to be taken in."""
+
+Warn = Callable[[str], object]
+"""Is told, in a line, what is odd about an image that is taken in all the same."""
 
 
 def fetch(
@@ -61,18 +52,21 @@ def fetch(
     progress: Callback | None = None,
     jobs: int = JOBS,
     accept: Accept | None = None,
-    limits: Limits | None = None,
+    limits: ImageLimits | None = None,
     cancel: Cancellation | None = None,
+    warn: Warn | None = None,
 ) -> ResolvedImage:
     """Takes an image in, and unpacks its layers unless ``trees`` is ``None``.
 
     ``name`` is what it is called here, the source's own reference where it is empty; an image of this name
-    loses it. ``platform`` is this host's if none is given. ``accept`` is asked when the documents are known
-    and no layer is. ``progress`` is called from threads of the fetch, one call at a time.
+    loses it. ``platform`` is this host's if none is given: of an index the image for it is taken, and one
+    that is for another platform only is refused where ``platform`` is given; else ``warn`` is told.
+    ``accept`` is asked when the documents are known and no layer is. ``progress`` is called from threads of
+    the fetch, one call at a time.
 
     Raises what the source raises, and ``CorruptData``, ``InvalidInput``, ``Unsupported``, ``OutOfResources``,
     ``Rejected``, ``Cancelled``: no name is given then, and what was taken in so far waits for the next time
-    or for ``gc``. The source stays open, unless the fetch is called off.
+    or for ``gc``. The source stays open, unless the fetch fails or is called off.
     """
     if jobs < 1:
         raise InvalidInput(f"{jobs} downloads at once", hint="1 or more")
@@ -82,7 +76,7 @@ def fetch(
             target = _target(name, source)
             fetching = _Fetch(store, trees, source, blobs, cancel)
             return fetching.run(
-                target, platform or host_platform(), progress, jobs, accept, limits or Limits()
+                target, platform, progress, jobs, accept, limits or ImageLimits(), warn or _silent
             )
     except OSError as error:
         raise translate(error, f"fetching {source.name}") from error
@@ -119,6 +113,10 @@ def _target(name: str, source: Source) -> str:
     return stored_name(parse_reference(source.reference))
 
 
+def _silent(_: str) -> None:
+    """Nobody wants to know."""
+
+
 class _Fetch:
     def __init__(
         self, store: Store, trees: Trees | None, source: Source, blobs: HeldBlobs, cancel: Cancellation
@@ -132,23 +130,28 @@ class _Fetch:
     def run(
         self,
         target: str,
-        platform: Platform,
+        platform: Platform | None,
         progress: Callback | None,
         jobs: int,
         accept: Accept | None,
-        limits: Limits,
+        limits: ImageLimits,
+        warn: Warn,
     ) -> ResolvedImage:
-        found = read_manifest_document(self._source, platform, self._blobs, self._cancel)
+        found = read_manifest_document(self._source, platform or host_platform(), self._blobs, self._cancel)
         self._check_pinned(found)
         _check_sizes(found, self._source.name, limits)
         if accept is not None:
             accept(self._source, found)
-        config, config_data = read_config(self._source, found.manifest, self._blobs)
+        config = fetch_config(self._source, found.manifest, self._blobs, self._cancel)
         image = self._image(target, found, config)
+        if found.descriptor.platform is None:  # an index has not said
+            check_platform(image, platform, self._source.name, warn)
+        if isinstance(self._source, Converted) and (keys := self._source.left_out):
+            warn(f"{self._source.name} asks for {', '.join(keys)}, which the image here does not have")
         told = Progress(found.manifest.layers, progress)
         told.begin()
         with fetched_layers(self._source, self._blobs, self._trees, image, told, jobs, self._cancel):
-            stored = store_documents(self._blobs, found, config_data, self._cancel)
+            stored = store_manifest(self._blobs, found, self._cancel)
             self._blobs.flush()
             self._cancel.check()
             add_name(self._store.layout, target, self._described(stored, found))
@@ -189,17 +192,18 @@ class _Fetch:
         )
 
 
-def _check_sizes(found: ManifestDocument, name: str, limits: Limits) -> None:
+def _check_sizes(found: ManifestDocument, name: str, limits: ImageLimits) -> None:
     sizes: dict[str, int] = {}
     for layer in found.manifest.layers:
         if layer.size_bytes > limits.layer_bytes:
             raise OutOfResources(
-                f"{name}: layer {layer.digest} has {layer.size_bytes} bytes",
-                hint=f"the limit is {limits.layer_bytes}",
+                f"{name}: layer {layer.digest} has {layer.size_bytes} bytes, more than {limits.layer_bytes}",
+                hint=limit_hint("layer_bytes"),
             )
         if sizes.setdefault(layer.digest, layer.size_bytes) != layer.size_bytes:
             raise CorruptData(f"{name}: layer {layer.digest} stands there with two sizes")
     if sum(sizes.values()) > limits.image_bytes:
         raise OutOfResources(
-            f"{name}: its layers have {sum(sizes.values())} bytes", hint=f"the limit is {limits.image_bytes}"
+            f"{name}: its layers have {sum(sizes.values())} bytes, more than {limits.image_bytes}",
+            hint=limit_hint("image_bytes"),
         )

@@ -19,7 +19,7 @@ from carob.image.fetch.download import StalePartial, Watcher, receive
 from carob.image.fetch.progress import Phase, Progress
 from carob.image.layers.growing import GrowingBlob, GrowingInput, LayerInput, StoredInput
 from carob.image.layers.trees import Trees
-from carob.image.sources.source import Source
+from carob.image.sources.source import Mirrored, Source
 from carob.image.store.blobs import HeldBlobs
 from carob.image.store.resolved import ResolvedImage
 from carob.spec.oci.descriptor import Descriptor
@@ -48,6 +48,7 @@ def fetched_layers(
     stop = Cancellation()
     with ExitStack() as stack:
         stack.enter_context(cancel.calls(stop.cancel))
+        stack.enter_context(stop.calls(source.close))  # else the first failure waits for silent servers
         unpacking = None
         missing: list[int] = []
         if trees is not None:
@@ -136,16 +137,30 @@ class _Layers:
     def _bring(self, positions: Sequence[int]) -> None:
         try:
             descriptor = self._image.layers[positions[0]]
-            watcher = _BlobWatcher(self, positions)
-            try:
-                is_ours = self._receive(descriptor, watcher)
-            except StalePartial:
-                watcher.settle()
-                watcher = _BlobWatcher(self, positions)
-                is_ours = self._receive(descriptor, watcher)
+            is_fresh = False
+            while True:
+                watcher = _BlobWatcher(self, positions, is_doubtful=self._has_mirrors())
+                try:
+                    is_ours = self._receive(descriptor, watcher)
+                    break
+                except CorruptData as error:
+                    # What an earlier download left was wrong; or what a mirror gave, and no mirror is asked
+                    # again for a blob that it gave wrong bytes of.
+                    is_stale = isinstance(error, StalePartial) and not is_fresh
+                    if not is_stale and not self._distrust(descriptor):
+                        raise
+                    is_fresh = True
+                    watcher.settle()
             watcher.finish(is_ours)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread, by run
             self.fail(error)
+
+    def _has_mirrors(self) -> bool:
+        return isinstance(self._source, Mirrored) and self._source.has_mirrors()
+
+    def _distrust(self, descriptor: Descriptor) -> bool:
+        """Whether there is another place to have a blob from, now that one gave wrong bytes."""
+        return isinstance(self._source, Mirrored) and self._source.distrust(descriptor)
 
     def _receive(self, descriptor: Descriptor, watcher: _BlobWatcher) -> bool:
         return receive(
@@ -178,19 +193,23 @@ class _Layers:
 
 
 class _BlobWatcher(Watcher):
-    """What becomes of one blob, the layers at ``positions``, in one attempt to download it."""
+    """What becomes of one blob, the layers at ``positions``, in one attempt to download it.
 
-    def __init__(self, layers: _Layers, positions: Sequence[int]) -> None:
+    Where it ``is_doubtful``, another attempt may bring other bytes, and that these could not be unpacked
+    counts only when they prove to be right.
+    """
+
+    def __init__(self, layers: _Layers, positions: Sequence[int], *, is_doubtful: bool) -> None:
         self._layers = layers
         self._positions = positions
         self._lock = threading.Lock()
         self._errors: list[BaseException] = []
         self._unpacked: list[Future[None]] = []
-        self._is_doubtful = False
+        self._is_doubtful = is_doubtful
 
     def begin(self, growing: GrowingBlob, fd: int) -> None:
         # Where an earlier download left something, it may be rubbish, and unpacking then fails first.
-        self._is_doubtful = os.fstat(fd).st_size > 0
+        self._is_doubtful = self._is_doubtful or os.fstat(fd).st_size > 0
         for position in self._positions:
             if position in self._layers.missing:
                 reader = GrowingInput(growing, fd, self._layers.stop.check)
@@ -212,7 +231,7 @@ class _BlobWatcher(Watcher):
             self._layers.progress.reach(position, done_bytes)
 
     def note(self, error: BaseException) -> None:
-        """Unpacking failed. That is the fetch's failure, unless it may be the partial download's fault."""
+        """Unpacking failed. That is the fetch's failure, unless the bytes may be to blame."""
         with self._lock:
             if self._is_doubtful:
                 self._errors.append(error)

@@ -8,13 +8,15 @@ from collections.abc import Callable
 
 from carob.errors import CorruptData, InvalidInput, NotFound
 from carob.image.cancel import Cancellation
-from carob.image.fetch.fetch import JOBS, Accept, Limits, closed_when_cancelled, fetch, stored_name
+from carob.image.fetch.fetch import JOBS, Accept, Warn, closed_when_cancelled, fetch, stored_name
 from carob.image.fetch.progress import Callback
 from carob.image.layers.trees import Trees
+from carob.image.limits import ImageLimits
 from carob.image.sources.open import Remotes, is_rootfs, open_source
+from carob.image.sources.source import Headed, Source
 from carob.image.store.blobs import create_layout
 from carob.image.store.layout import TEMPORARY
-from carob.image.store.platforms import runs_on
+from carob.image.store.platforms import host_platform, runs_on
 from carob.image.store.resolve import ORIGINAL, ROOT, find_image, load_image, parse_reference_or_id
 from carob.image.store.resolved import ResolvedImage
 from carob.image.store.store import Store
@@ -44,9 +46,21 @@ Aliases = Callable[[Reference], Reference | None]
 
 
 class FetchOptions:
-    """What ``fetch`` is told beside what to fetch; see there."""
+    """What ``fetch`` is told beside what to fetch; see there. ``accept_rootfs`` is asked about the address of
+    a root file system, before it is read.
+    """
 
-    __slots__ = ("accept", "cancel", "jobs", "limits", "platform", "progress", "remotes")
+    __slots__ = (
+        "accept",
+        "accept_rootfs",
+        "cancel",
+        "jobs",
+        "limits",
+        "platform",
+        "progress",
+        "remotes",
+        "warn",
+    )
 
     def __init__(
         self,
@@ -56,16 +70,20 @@ class FetchOptions:
         progress: Callback | None = None,
         jobs: int = JOBS,
         accept: Accept | None = None,
-        limits: Limits | None = None,
+        accept_rootfs: Callable[[ImageAddress], object] | None = None,
+        limits: ImageLimits | None = None,
         cancel: Cancellation | None = None,
+        warn: Warn | None = None,
     ) -> None:
         self.platform = platform
         self.remotes = remotes
         self.progress = progress
         self.jobs = jobs
         self.accept = accept
+        self.accept_rootfs = accept_rootfs
         self.limits = limits
         self.cancel = cancel
+        self.warn = warn
 
 
 def pull(
@@ -86,12 +104,12 @@ def pull(
     """
     options = options or FetchOptions()
     if address.transport == addresses.NAME:
-        local = _local(store, address.location, options.platform)
+        local = _local(store, address.location, options.platform, policy)
         elsewhere = _elsewhere(address.location, aliases)
         if elsewhere is None:
-            return local.image if local is not None else store.resolve(address.location)
+            return local.unpacked(trees) if local is not None else store.resolve(address.location)
         if local is not None and policy in (PullPolicy.MISSING, PullPolicy.NEVER):
-            return local.image
+            return local.unpacked(trees)
         address = ImageAddress(addresses.DOCKER, str(elsewhere))
     elif address.transport == addresses.DOCKER:
         elsewhere = _elsewhere(address.location, aliases)
@@ -101,16 +119,19 @@ def pull(
             )
         address = ImageAddress(addresses.DOCKER, str(elsewhere))
     known_as = name or _name_here(address)
-    local = _local(store, known_as, options.platform) if known_as else None
+    local = _local(store, known_as, options.platform, policy) if known_as else None
     if policy is PullPolicy.NEVER:
         if local is None:
-            raise NotFound(f"{known_as or address} is not here, and is never to be fetched")
-        return local.image
+            raise NotFound(
+                f"there is no image {(known_as or str(address))!r} here",
+                hint="by --pull=never none is fetched",
+            )
+        return local.unpacked(trees)
     match policy:
         case PullPolicy.MISSING if local is not None:
-            return local.image
+            return local.unpacked(trees)
         case PullPolicy.NEW if local is not None and _is_pinned(local, address):
-            return local.image
+            return local.unpacked(trees)
     return take_in(store, trees, address, policy=policy, name=name, options=options)
 
 
@@ -130,23 +151,35 @@ def take_in(
     if is_rootfs(address):
         if not name:
             raise InvalidInput(f"{address} has no name of its own", hint="give one: --name NAME")
-        image = store.import_rootfs(address.location, name=name)
-        if trees is not None:
-            trees.ensure(image)
-        return image
+        if options.accept_rootfs is not None:
+            options.accept_rootfs(address)
+        return store.import_rootfs(
+            address.location,
+            name=name,
+            platform=options.platform,
+            limits=options.limits,
+            trees=trees,
+            cancel=options.cancel,
+        )
     create_layout(store.layout)
     workplace = f"{store.layout.path}/{TEMPORARY}"
     cancel = options.cancel or Cancellation()
-    source = open_source(address, workplace=workplace, remotes=options.remotes, check=cancel.check)
+    source = open_source(
+        address,
+        workplace=workplace,
+        remotes=options.remotes,
+        cancel=cancel,
+        limits=options.limits,
+    )
     try:
         with closed_when_cancelled(source, cancel):
             known_as = name or source.reference
-            local = _local(store, known_as, options.platform) if known_as else None
+            local = _local(store, known_as, options.platform, policy) if known_as else None
             match policy:
                 case PullPolicy.MISSING | PullPolicy.NEVER if local is not None:
-                    return local.image
-                case PullPolicy.NEW if local is not None and source.root()[0].digest in local.digests:
-                    return local.image
+                    return local.unpacked(trees)
+                case PullPolicy.NEW if local is not None and _what_is_there(source).digest in local.digests:
+                    return local.unpacked(trees)
         return fetch(
             store,
             trees,
@@ -158,6 +191,7 @@ def take_in(
             accept=options.accept,
             limits=options.limits,
             cancel=cancel,
+            warn=options.warn,
         )
     finally:
         source.close()
@@ -171,18 +205,41 @@ class _Local:
         annotations = descriptor.annotations
         self.digests = {descriptor.digest, annotations.get(ROOT, ""), annotations.get(ORIGINAL, "")}
 
+    def unpacked(self, trees: Trees | None) -> ResolvedImage:
+        """The image, of which layers that are missing are unpacked unless ``trees`` is ``None``."""
+        if trees is not None:
+            trees.ensure(self.image)
+        return self.image
 
-def _local(store: Store, name: str, platform: Platform | None) -> _Local | None:
-    """The image of a name, if it is here, whole, and for the platform that was asked for, if one was."""
+
+def _what_is_there(source: Source) -> Descriptor:
+    """The topmost document, without its bytes where the source tells of it that way."""
+    return source.head() if isinstance(source, Headed) else source.root()[0]
+
+
+def _local(store: Store, name: str, platform: Platform | None, policy: PullPolicy) -> _Local | None:
+    """The image of a name, if it is here, whole, and for the platform that was asked for, if one was.
+
+    Else one for another platform than this host's will do only where there is no better one, as far as is
+    known: not where it was chosen from an index, which may be asked.
+    """
     try:
         found, descriptor = find_image(store.layout, name)
         image = load_image(store.layout, found, descriptor)
     except (NotFound, CorruptData):
         return None  # a broken one is fetched again
-    own = Platform(image.architecture, image.os, image.config.get("variant") or "")
-    if platform is not None and not runs_on(own, platform):
+    own = descriptor.platform or Platform(image.architecture, image.os, image.config.get("variant") or "")
+    wanted = platform
+    if wanted is None and policy is not PullPolicy.NEVER and _is_of_index(descriptor):
+        wanted = host_platform()
+    if wanted is not None and not runs_on(own, wanted):
         return None
     return _Local(image, descriptor) if _is_whole(store, image) else None
+
+
+def _is_of_index(descriptor: Descriptor) -> bool:
+    root = descriptor.annotations.get(ROOT, "")
+    return root not in ("", descriptor.annotations.get(ORIGINAL))
 
 
 def _is_whole(store: Store, image: ResolvedImage) -> bool:

@@ -12,7 +12,7 @@ from carob.errors import InvalidInput
 from carob.image.failures import translate
 from carob.image.files.metadata import copy_metadata, copy_named_metadata
 from carob.image.files.overlay import is_opaque, is_whiteout
-from carob.image.files.rooted import DIRECTORY, open_without_links
+from carob.image.files.rooted import DIRECTORY, open_without_links, opened_directories
 
 _FICLONE = 0x40049409
 _COPY_BYTES = 1 << 30
@@ -39,9 +39,7 @@ class _Copy:
         self._finished: list[tuple[int, bytes]] = []
 
     def run(self) -> None:
-        roots = [os.open(layer, DIRECTORY) for layer in self._layers]
-        target_fd = os.open(self._target, DIRECTORY)
-        try:
+        with opened_directories([*self._layers, self._target]) as (*roots, target_fd):
             waiting: list[tuple[bytes, list[int]]] = [(b"", list(range(len(roots))))]
             while waiting:
                 path, merged = waiting.pop()
@@ -49,9 +47,6 @@ class _Copy:
             # Times change while files are made, so directories come last, the innermost first.
             for layer, path in reversed(self._finished):
                 self._finish_directory(roots[layer], path, target_fd)
-        finally:
-            for fd in [*roots, target_fd]:
-                os.close(fd)
 
     def _copy_directory(
         self, roots: Sequence[int], merged: Sequence[int], path: bytes, target_root: int

@@ -13,6 +13,10 @@ from _thread import RLock
 
 from carob.errors import PermissionDenied
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # Held while a descriptor exists that the fork hook does not know yet, and by the hook while forking.
 _fork_guard = RLock()
 _held: set[int] = set()
@@ -77,28 +81,39 @@ def open_for_lock(path: str, flags: int, mode: int = 0o600) -> Lock:
         return Lock(os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode))
 
 
-def lock(path: str, *, exclusive: bool, wait: bool = True) -> Lock | None:
-    """Locks the file or directory that is at ``path``.
+def lock(
+    path: str, *, exclusive: bool, wait: bool = True, open_directory: Callable[[str], int] | None = None
+) -> Lock | None:
+    """Locks the file or directory that is at ``path``; ``open_directory`` opens it in our place.
 
     Returns ``None`` where ``wait`` is false and another holds it. ``FileNotFoundError`` where there is
     nothing at ``path``; what was renamed away while we waited does not count as being there.
+    ``PermissionDenied`` where it cannot be opened.
     """
-    return _lock(path, os.O_RDONLY, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, wait)
+
+    def open_it() -> Lock:
+        if open_directory is None:
+            return open_for_lock(path, os.O_RDONLY)
+        fd = open_directory(path)
+        with _fork_guard:
+            return Lock(fd)
+
+    return _lock(path, open_it, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, wait)
 
 
 def lock_for_writing(path: str) -> Lock:
     """A shared lock on the file at ``path``, open for reading and writing. ``FileNotFoundError`` as above."""
-    held = _lock(path, os.O_RDWR, fcntl.LOCK_SH, True)
+    held = _lock(path, lambda: open_for_lock(path, os.O_RDWR), fcntl.LOCK_SH, True)
     assert held is not None
     return held
 
 
-def _lock(path: str, flags: int, operation: int, wait: bool) -> Lock | None:
+def _lock(path: str, open_it: Callable[[], Lock], operation: int, wait: bool) -> Lock | None:
     if not wait:
         operation |= fcntl.LOCK_NB
     while True:
         try:
-            held = open_for_lock(path, flags)
+            held = open_it()
         except PermissionError as error:
             raise PermissionDenied(f"cannot open {path}: {error.strerror}") from error
         try:

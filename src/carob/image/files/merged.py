@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from carob.image.files.metadata import read_xattrs
 from carob.image.files.overlay import is_opaque, is_whiteout
-from carob.image.files.rooted import DIRECTORY, open_without_links
+from carob.image.files.rooted import DIRECTORY, open_without_links, opened_directories
 from carob.image.tar.entry import DEVICES, Entry, EntryType
 from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 
@@ -32,13 +32,8 @@ _TYPES = {
 
 def pack_layers(layers: Sequence[str], write: Write) -> None:
     """Gives the tar of the merged ``layers`` (directories, top first) to ``write``. ``OSError`` passes."""
-    packing = _Packing(write)
-    roots = [os.open(layer, DIRECTORY) for layer in layers]
-    try:
-        packing.run(roots)
-    finally:
-        for fd in roots:
-            os.close(fd)
+    with opened_directories(layers) as roots:
+        _Packing(write).run(roots)
     write(END_OF_ARCHIVE)
 
 

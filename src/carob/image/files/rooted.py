@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from contextlib import ExitStack, contextmanager
 
 from carob.errors import Unsupported
 from carob.linux.syscall import SYS_OPENAT2, syscall
@@ -18,6 +19,10 @@ _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 _ATTEMPTS = 1000
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -30,6 +35,17 @@ def open_in_root(root_fd: int, path: bytes, flags: int = DIRECTORY) -> int:
 def open_without_links(root_fd: int, path: bytes, flags: int = DIRECTORY) -> int:
     """Opens ``path`` below ``root_fd``; ELOOP where any part of it is a symbolic link."""
     return _openat2(root_fd, path, flags, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS)
+
+
+@contextmanager
+def opened_directories(paths: Iterable[str]) -> Iterator[list[int]]:
+    """Descriptors of directories, which are closed at the end of the block."""
+    with ExitStack() as stack:
+        fds = []
+        for path in paths:
+            fds.append(os.open(path, DIRECTORY))
+            stack.callback(os.close, fds[-1])
+        yield fds
 
 
 def path_below(root_fd: int, fd: int) -> bytes:

@@ -30,7 +30,8 @@ _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 def check_tree(layer: str, record: str) -> list[str]:
     """Compares the layer at one path with its record at another: what is wrong, a line each, at most a
-    hundred. ``NotFound`` where either is not there; ``OSError`` where the layer cannot be read.
+    hundred. ``NotFound`` where either is not there; ``Unsupported`` for a record of another version;
+    ``OSError`` where the layer cannot be read.
     """
     try:
         root_fd = os.open(layer, DIRECTORY | os.O_NOFOLLOW)

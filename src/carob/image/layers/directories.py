@@ -9,6 +9,7 @@ import struct
 from carob.errors import CorruptData
 from carob.image.files.paths import shown
 from carob.image.files.rooted import DIRECTORY, open_in_root, open_without_links, path_below
+from carob.image.limits import limit_hint
 from carob.image.tar.entry import Entry, EntryType
 
 TYPE_CHECKING = False
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from carob.image.files.metadata import MetadataWriter
     from carob.image.layers.recorder import Recorder
-    from carob.image.tar.limits import UnpackLimits
+    from carob.image.tar.limits import Allowance
 
 _CACHED = 64
 _ATTRIBUTES = struct.Struct("=HIIqI")  # mode, owner, group, time in seconds and nanoseconds
-_IMPLIED = b"\xff" * _ATTRIBUTES.size
+_IMPLIED = b"\0" + b"\xff" * _ATTRIBUTES.size
 _SECOND_NS = 1_000_000_000
 
 
@@ -33,14 +34,15 @@ class LayerDirectories:
     the end: times change while files are made, and a default ACL would be inherited.
     """
 
-    def __init__(self, root_fd: int, what: str, limits: UnpackLimits) -> None:
+    def __init__(self, root_fd: int, what: str, allowance: Allowance) -> None:
         self.root_fd = root_fd
         self._what = what
-        self._limits = limits
+        self._allowance = allowance
+        self._limits = allowance.limits
         self._implied = 0
         self._cache: dict[bytes, tuple[int, bytes]] = {}
         self._is_stale = False
-        # By inode, for one directory may be named through links: attributes and path, packed, for there may
+        # By inode, for one directory may be named through links: path and attributes, packed, for there may
         # be a million; and extended attributes, where it has any.
         self._known: dict[int, bytes] = {}
         self._xattrs: dict[int, Mapping[str, bytes]] = {}
@@ -102,13 +104,16 @@ class LayerDirectories:
         below say it.
         """
         self._xattrs.pop(inode, None)
+        if inode not in self._known:
+            self._allowance.keep(len(path))
         if entry is None:
-            self._known[inode] = _IMPLIED + path
+            self._known[inode] = path + _IMPLIED
             return
         seconds, nanoseconds = divmod(entry.mtime_ns, _SECOND_NS)
-        packed = _ATTRIBUTES.pack(entry.mode, entry.uid, entry.gid, seconds, nanoseconds)
-        self._known[inode] = packed + path
+        packed = b"\0" + _ATTRIBUTES.pack(entry.mode, entry.uid, entry.gid, seconds, nanoseconds)
+        self._known[inode] = path + packed
         if entry.xattrs:
+            self._allowance.keep(sum(len(name) + len(value) for name, value in entry.xattrs.items()))
             self._xattrs[inode] = entry.xattrs
 
     def _make_missing(self, path: bytes) -> tuple[int, bytes]:
@@ -131,16 +136,17 @@ class LayerDirectories:
     def _make(self, dir_fd: int, name: bytes, path: bytes) -> int:
         self._implied += 1  # one long path may ask for hundreds
         if self._implied > self._limits.entries:
-            raise CorruptData(f"{self._what}: more than {self._limits.entries} directories")
+            raise CorruptData(
+                f"{self._what}: more than {self._limits.entries} directories", hint=limit_hint("entries")
+            )
         try:
             os.mkdir(name, 0o700, dir_fd=dir_fd)
         except FileExistsError:
             raise CorruptData(
                 f"{self._what}: {shown(path)} is a file, or a link to nowhere, with files below it"
             ) from None
-        fd = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
-        self.remember(path, os.fstat(fd).st_ino, None)
-        return fd
+        self.remember(path, os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_ino, None)
+        return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=dir_fd)
 
     def finish(self, metadata: MetadataWriter, recorder: Recorder) -> list[bytes]:
         """Sets the attributes of the directories, the innermost first; returns the paths of the implied
@@ -148,10 +154,10 @@ class LayerDirectories:
         """
         self.close()
         implied = []
-        inodes = sorted(self._known, key=lambda inode: self._known[inode][_ATTRIBUTES.size :], reverse=True)
-        for inode in inodes:
+        # A NUL is between path and attributes, so these are in the order of the paths.
+        for inode in sorted(self._known, key=self._known.__getitem__, reverse=True):
             packed = self._known.pop(inode)
-            path = packed[_ATTRIBUTES.size :]
+            path, attributes = packed[: -len(_IMPLIED)], packed[-len(_IMPLIED) :]
             try:
                 fd = open_without_links(self.root_fd, path)
             except OSError as error:
@@ -161,10 +167,10 @@ class LayerDirectories:
             try:
                 if os.fstat(fd).st_ino != inode:
                     continue
-                if packed.startswith(_IMPLIED):
+                if attributes == _IMPLIED:
                     implied.append(path)
                     continue
-                mode, uid, gid, seconds, nanoseconds = _ATTRIBUTES.unpack_from(packed)
+                mode, uid, gid, seconds, nanoseconds = _ATTRIBUTES.unpack_from(attributes, 1)
                 entry = Entry(
                     path,
                     EntryType.DIRECTORY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from carob.image.cancel import Cancelled
+from carob.errors import Cancelled
 from carob.image.layers.growing import StoredInput
 from carob.image.layers.unpacking import Unpacking
 

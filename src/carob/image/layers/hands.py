@@ -4,7 +4,10 @@ namespace, who alone may touch what belongs to other owners.
 
 from __future__ import annotations
 
-from carob.image.files.rooted import remove_tree
+import os
+from contextlib import contextmanager
+
+from carob.image.files.rooted import DIRECTORY, remove_tree
 from carob.image.layers.maker import ThreadMaker
 from carob.image.layers.mode import mode_here
 from carob.image.layers.settle import settle_tree
@@ -12,7 +15,7 @@ from carob.linux.syscall import rename_noreplace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Protocol
 
     from carob.image.layers.maker import Making
@@ -65,6 +68,9 @@ if TYPE_CHECKING:
         def disk_bytes(self, path: str) -> int:
             """What a tree takes on disk, hard links once."""
 
+        def open_directory(self, path: str) -> int:
+            """A descriptor of the directory at ``path``, which is the caller's."""
+
         def close(self) -> None:
             """Lets go of workers."""
 
@@ -77,6 +83,19 @@ def open_hands() -> Hands:
     from carob.image.layers.userns import WorkerHands
 
     return WorkerHands()
+
+
+@contextmanager
+def borrowed(hands: Hands | None = None) -> Iterator[Hands]:
+    """Within the block, ``hands``; or, where there are none, some that end with it."""
+    if hands is not None:
+        yield hands
+        return
+    own = open_hands()
+    try:
+        yield own
+    finally:
+        own.close()
 
 
 class OwnHands:
@@ -127,6 +146,10 @@ class OwnHands:
         from carob.image.store.usage import tree_bytes
 
         return tree_bytes(path)
+
+    def open_directory(self, path: str) -> int:
+        """A descriptor of the directory at ``path``, which is the caller's."""
+        return os.open(path, DIRECTORY | os.O_NOFOLLOW)
 
     def close(self) -> None:
         """Nothing to let go of."""

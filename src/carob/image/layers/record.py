@@ -8,7 +8,7 @@ A text, one line an object, in no order, written while the layer is unpacked (``
     l <mode> <uid> <gid> <mtime ns> <target> <path>           a symbolic link
     c|b <mode> <uid> <gid> <mtime ns> <major>:<minor> <path>  a device
     p <mode> <uid> <gid> <mtime ns> <path>                    a fifo
-    h <path of a file> <path>                                 one more name of that file
+    h <path> <path>                                           of the file at the first, one more name
     w <path>                                                  a whiteout
     o <path>                                                  this directory is opaque
     n <letter> <path>                                         a device that was left out
@@ -25,7 +25,7 @@ from __future__ import annotations
 from binascii import hexlify
 from hashlib import sha256
 
-from carob.errors import CorruptData
+from carob.errors import CorruptData, Unsupported
 from carob.image.store.layout import open_regular
 
 TYPE_CHECKING = False
@@ -62,7 +62,8 @@ def xattr_words(xattrs: Mapping[str, bytes]) -> bytes:
 def check_layer(trees: Trees, chain_id: str) -> list[str]:
     """Compares a layer with its record, content included: what is wrong, a line each, at most a hundred.
 
-    ``NotFound`` where there is no layer, or it has no record. ``OSError`` where it cannot be read.
+    ``NotFound`` where there is no layer, or it has no record, ``Unsupported`` where that is of another
+    version. ``OSError`` where it cannot be read.
     """
     from carob.image.layers.hands import open_hands
 
@@ -75,12 +76,16 @@ def check_layer(trees: Trees, chain_id: str) -> list[str]:
 
 def read_record(path: str) -> Iterator[bytes]:
     """The lines of a record but the first and the last. ``CorruptData``, at the end at the latest, where it
-    is not what was written; ``FileNotFoundError``.
+    is not what was written; ``Unsupported`` for one of another version; ``FileNotFoundError``.
     """
     with open(open_regular(path), "rb") as file:
         first = file.readline()
-        if not first.startswith(b"carob layer %d " % VERSION):
-            raise CorruptData(f"{path}: not a record that this carob reads")
+        words = first.split(b" ")
+        if words[:2] != [b"carob", b"layer"] or len(words) != 4:
+            raise CorruptData(f"{path}: not a record of a layer")
+        if words[2] != b"%d" % VERSION:
+            version = words[2][:20].decode("ascii", "replace")
+            raise Unsupported(f"{path}: a record of version {version}, and this carob reads {VERSION}")
         content, count, last = sha256(first), 1, b""
         for line in file:
             if last:

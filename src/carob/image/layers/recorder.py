@@ -7,17 +7,16 @@ from binascii import hexlify
 from hashlib import sha256
 
 from carob.image.files.durable import write_all
+from carob.image.layers.compaction import compact
 from carob.image.layers.record import VERSION, quoted, xattr_words
 from carob.image.tar.entry import EntryType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from carob.image.files.overlay import OverlayForm
     from carob.image.tar.entry import Entry
 
-_WAITING_LINES = 2000
+_WAITING_BYTES = 1 << 18
 _PIECE_BYTES = 1 << 20
 _LETTERS = {
     EntryType.FILE: b"f",
@@ -27,7 +26,6 @@ _LETTERS = {
     EntryType.DIRECTORY: b"d",
     EntryType.FIFO: b"p",
 }
-_FILE_LETTERS = frozenset(_LETTERS.values()) - {b"d"}
 
 
 class Recorder:
@@ -36,13 +34,15 @@ class Recorder:
     ``close`` it in any case, ``finish`` it when all is said.
     """
 
-    __slots__ = ("_fd", "_lines")
+    __slots__ = ("_fd", "_lines", "_waiting_bytes")
 
     def __init__(self, path: str, form: OverlayForm | None) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._waiting_bytes = 0
         if form is None:
             self._fd = os.open(path, flags)
             self._lines = []
+            os.lseek(self._fd, 0, os.SEEK_END)
         else:
             self._fd = os.open(path, flags | os.O_CREAT | os.O_TRUNC, 0o600)
             self._lines = [b"carob layer %d %s\n" % (VERSION, form.value.encode())]
@@ -88,9 +88,9 @@ class Recorder:
         """A mark that a directory hides those below."""
         self._add(b"o " + quoted(path or b"."))
 
-    def left_out(self, path: bytes, entry: Entry) -> None:
+    def left_out(self, path: bytes, kind: EntryType) -> None:
         """A device that could not be made."""
-        self._add(b"n %s %s" % (_LETTERS[entry.type], quoted(path)))
+        self._add(b"n %s %s" % (_LETTERS[kind], quoted(path)))
 
     def void(self, path: bytes) -> None:
         """A file was removed again."""
@@ -103,30 +103,27 @@ class Recorder:
     def finish(self) -> None:
         """Writes the last line. Making the record durable is the caller's affair."""
         self.flush()
+        count, digest, has_void = self._summary()
+        if has_void:
+            compact(self._fd)
+            count, digest, _ = self._summary()
+        write_all(self._fd, b"end %d %s\n" % (count, hexlify(digest)))
+
+    def _summary(self) -> tuple[int, bytes, bool]:
+        """How many lines are in the file, their digest, and whether some of them void others."""
         content, count, position, has_void = sha256(), 0, 0, False
         while piece := os.pread(self._fd, _PIECE_BYTES, position):
             content.update(piece)
             count += piece.count(b"\n")
             position += len(piece)
             has_void = has_void or b"\n-" in piece or piece.startswith(b"-")
-        if has_void:
-            first, *others = b"".join(self._pieces()).split(b"\n")[:-1]
-            lines = [line + b"\n" for line in (first, *compacted(others))]
-            content, count = sha256(b"".join(lines)), len(lines)
-            os.ftruncate(self._fd, 0)
-            write_all(self._fd, b"".join(lines))
-        write_all(self._fd, b"end %d %s\n" % (count, hexlify(content.digest())))
-
-    def _pieces(self) -> Iterator[bytes]:
-        position = 0
-        while piece := os.pread(self._fd, _PIECE_BYTES, position):
-            yield piece
-            position += len(piece)
+        return count, content.digest(), has_void
 
     def flush(self) -> None:
         """Writes the lines that wait to the file."""
         write_all(self._fd, b"".join(self._lines))
         self._lines.clear()
+        self._waiting_bytes = 0
 
     def close(self) -> None:
         """Closes the file; a second call does nothing."""
@@ -148,63 +145,6 @@ class Recorder:
         if entry is not None and entry.xattrs:
             line += b"\t" + xattr_words(entry.xattrs)
         self._lines.append(line + b"\n")
-        if len(self._lines) >= _WAITING_LINES:
+        self._waiting_bytes += len(line)
+        if self._waiting_bytes >= _WAITING_BYTES:
             self.flush()
-
-
-def compacted(lines: Sequence[bytes]) -> list[bytes]:
-    """Lines without those about files that were removed again, and without those that say so.
-
-    A hard link to such a file keeps it: the first that is left takes its line.
-    """
-    is_kept = _kept(lines)
-    files: dict[bytes, list[bytes]] = {}  # by path: the words of a file's line, and the path that has it
-    found = []
-    for line, stays in zip(lines, is_kept, strict=True):
-        letter, start, path, rest = split_line(line)
-        if letter == b"h":
-            target = start.split(b" ")[1]
-            file = files[path] = files[target]
-            if not stays:
-                continue
-            if file[2]:
-                found.append(b"h %s %s" % (file[2], path))
-                continue
-            start, rest = file[0], file[1]
-            file[2] = path
-        elif letter in _FILE_LETTERS:
-            files[path] = [start, rest, path if stays else b""]
-        if stays:
-            found.append(b"%s %s%s" % (start, path, rest))
-    return found
-
-
-def _kept(lines: Sequence[bytes]) -> bytearray:
-    """For each line whether no later one voids it; 0 for those that void others."""
-    flags = bytearray(len(lines))
-    void: set[bytes] = set()
-    void_trees: set[bytes] = set()
-    for position in range(len(lines) - 1, -1, -1):
-        letter, _, path, _ = split_line(lines[position])
-        if letter == b"-":
-            void.add(path)
-        elif letter == b"--":
-            void_trees.add(path)
-        else:
-            flags[position] = path not in void and not _is_in(path, void_trees)
-    return flags
-
-
-def _is_in(path: bytes, trees: set[bytes]) -> bool:
-    while path and trees:
-        if path in trees:
-            return True
-        path = path.rpartition(b"/")[0]
-    return False
-
-
-def split_line(line: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Its letter, all before the path, the path as it is quoted, and the attributes after it."""
-    text, tab, xattrs = line.partition(b"\t")
-    start, _, path = text.rpartition(b" ")
-    return start.partition(b" ")[0], start, path, tab + xattrs

@@ -7,13 +7,14 @@ from hashlib import sha256
 
 from carob.errors import Unsupported
 from carob.image.compression import INPUT_BYTES, MAGIC_BYTES, PIECE_BYTES, Compression, decompressed, detect
-from carob.image.tar.limits import LIMITS, Allowance, UnpackLimits
+from carob.image.tar.limits import LIMITS, Allowance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from carob.image.compression import Reader
+    from carob.image.tar.limits import UnpackLimits
 
     Sink = Callable[[bytes], object]
 
@@ -36,15 +37,12 @@ class LayerStream:
         *,
         allowed: Collection[Compression] = LAYER_COMPRESSIONS,
         limits: UnpackLimits = LIMITS,
-        limit_bytes: int | None = None,
         hash_raw: bool = True,
     ) -> None:
         self.what = what
         self._source = source
         self._raw_sink: Sink | None = None
         self._plain_sink: Sink | None = None
-        if limit_bytes is not None:
-            limits = UnpackLimits(layer_bytes=limit_bytes)
         self.allowance = Allowance(limits, what)
         self._raw_hash = sha256() if hash_raw else None
         self._head = b""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 
-from carob.errors import CorruptData, NotFound
+from carob.errors import CorruptData, NotFound, PermissionDenied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
     from carob.image.files.locks import Lock
     from carob.image.files.overlay import OverlayForm
+    from carob.image.layers.hands import Hands
     from carob.image.store.resolved import ResolvedImage
     from carob.image.tar.limits import UnpackLimits
 
 
 EMPTY_TREE_ID = "sha256-" + "0" * 64
 """The id of the tree of an image without layers."""
+
+FORM = ".form"
+"""The file that says the form of the layers, and its name under ``.tmp`` until it is whole."""
 
 
 class Tree:
@@ -141,14 +145,12 @@ class Trees:
 
     def hold(self, image: ResolvedImage) -> TreeHold:
         """Like ``ensure``, and keeps garbage collection from the layers until the hold is closed."""
-        from carob.image.files.locks import lock
-
         while True:
             tree = self.ensure(image)
             locks: list[Lock] = []
             try:
                 for path in tree.lower_dirs:
-                    held = lock(path, exclusive=False)
+                    held = lock_layer(path, exclusive=False)
                     assert held is not None
                     locks.append(held)
                 return TreeHold(tree, locks)
@@ -202,42 +204,73 @@ class Trees:
         from carob.image.files.overlay import OverlayForm
 
         try:
-            with open(self.layers + "/.form", encoding="ascii") as file:
+            with open(f"{self.layers}/{FORM}", encoding="ascii") as file:
                 return OverlayForm(file.read().strip())
         except FileNotFoundError:
             return OverlayForm.TRUSTED
         except ValueError as error:
-            raise CorruptData(f"{self.layers}/.form is none that this carob knows") from error
+            raise CorruptData(f"{self.layers}/{FORM} is none that this carob knows") from error
 
     def prepare(self, form: OverlayForm) -> None:
         """Makes the directories that layers are unpacked in, where they are missing.
 
         ``Conflict`` where there are layers of another form than ``form``.
         """
-        from carob.errors import Conflict
         from carob.image.files.durable import make_directory, replace_file
-        from carob.image.files.overlay import OverlayForm
+        from carob.image.files.locks import lock
 
         # Set-id files of images are in there: nobody but the owner gets to them past this directory.
         for name in ("", "/.tmp", "/.chains", "/.records"):
             make_directory(self.layers + name, mode=0o700)
+        if self.form() is form:
+            return
+        held = lock(self.layers, exclusive=True)
+        assert held is not None
+        with held:
+            self.check_form(form)
+            if self.form() is not form:
+                replace_file(
+                    f"{self.layers}/{FORM}",
+                    form.value.encode() + b"\n",
+                    temporary=f"{self.layers}/.tmp/{FORM}",
+                )
+
+    def check_form(self, form: OverlayForm) -> None:
+        """``Conflict`` where there are layers of another form than ``form``: another user's."""
+        from carob.errors import Conflict
+        from carob.image.files.overlay import OverlayForm
+
         there = self.form()
-        if there is form:
+        if there is form or not os.path.isdir(self.layers):
             return
         if form is OverlayForm.TRUSTED or any(not name.startswith(".") for name in os.listdir(self.layers)):
             raise Conflict(
                 f"{self.layers} has layers for overlays in the form {there.value!r}, not {form.value!r}",
                 hint="root and other users each need a data directory of their own",
             )
-        replace_file(
-            self.layers + "/.form", form.value.encode() + b"\n", temporary=self.layers + "/.tmp/.form"
-        )
 
     def _unpack(self, image: ResolvedImage) -> None:
         from carob.image.layers.ensure import unpack_layers
         from carob.image.store.layout import Layout
 
         unpack_layers(self, Layout(self.directory + "/images"), image)
+
+
+def lock_layer(path: str, *, exclusive: bool, wait: bool = True, hands: Hands | None = None) -> Lock | None:
+    """Locks the directory of a layer, as ``lock`` does: shared by who needs it, else by who takes it away.
+
+    To lock a directory it has to be opened, and an image may have closed its own to us, who are not root:
+    then one of ``hands`` opens it.
+    """
+    from carob.image.files.locks import lock
+
+    try:
+        return lock(path, exclusive=exclusive, wait=wait)
+    except PermissionDenied:
+        from carob.image.layers.hands import borrowed
+
+        with borrowed(hands) as opener:
+            return lock(path, exclusive=exclusive, wait=wait, open_directory=opener.open_directory)
 
 
 def _is_there(path: str) -> bool:

@@ -61,8 +61,10 @@ class LayerUnpacker:
         self._root_fd = os.open(target, DIRECTORY)
         root = os.fstat(self._root_fd)
         self._metadata = MetadataWriter((root.st_uid, root.st_gid), keeps_owners=mode.keeps_owners)
-        self._directories = LayerDirectories(self._root_fd, what, limits)
+        self._directories = LayerDirectories(self._root_fd, what, allowance)
         self._unsettled = Unsettled()
+        self._changed: dict[bytes, bytes] = {}  # directories in which something is deleted, each once
+        self._left_out: dict[bytes, EntryType] = {}
 
     def __enter__(self) -> LayerUnpacker:
         return self
@@ -122,12 +124,18 @@ class LayerUnpacker:
 
     def _note_whiteout(self, parent: bytes, name: bytes) -> None:
         if name == OPAQUE:
-            self._unsettled.opaque.append(self._directories.open(parent)[1])
+            opaque = self._directories.open(parent)[1]
+            self._allowance.keep(len(opaque))
+            self._unsettled.opaque.append(opaque)
         elif not is_of_aufs(name) and not is_of_aufs(parent):
             deleted = name.removeprefix(WHITEOUT)
             if deleted in (b"", b".", b".."):
                 raise CorruptData("a whiteout of no file")
-            self._unsettled.whiteouts.append((parent, deleted))
+            if parent not in self._changed:
+                # Settling looks for it, and for all that it is in.
+                self._allowance.keep(len(parent) * (parent.count(b"/") + 1))
+            self._allowance.keep(len(deleted))
+            self._unsettled.whiteouts.append((self._changed.setdefault(parent, parent), deleted))
 
     def _make_file(
         self, entry: Entry, dir_fd: int, name: bytes, real: bytes, data: Iterable[memoryview]
@@ -152,7 +160,7 @@ class LayerUnpacker:
                 raise CorruptData("a device 0/0 would be taken for a whiteout")
             if not self._mode.makes_devices:
                 self._clear(dir_fd, name, real)
-                self._recorder.left_out(real, entry)
+                self._leave_out(real, entry.type)
                 return
         make = _maker(entry)
         try:
@@ -162,6 +170,11 @@ class LayerUnpacker:
             make(name, dir_fd)
         self._metadata.set_named(dir_fd, name, entry)
         self._recorder.special(real, entry)
+
+    def _leave_out(self, real: bytes, kind: EntryType) -> None:
+        self._allowance.keep(len(real))
+        self._left_out[real] = kind
+        self._recorder.left_out(real, kind)
 
     def _make_directory(self, entry: Entry, dir_fd: int, name: bytes, real: bytes) -> None:
         try:
@@ -185,13 +198,18 @@ class LayerUnpacker:
         except OSError as error:
             raise _no_target(entry) from error
         try:
+            target_real = target_directory + b"/" + target_name if target_directory else target_name
             try:
                 status = os.stat(target_name, dir_fd=target_fd, follow_symlinks=False)
             except FileNotFoundError as error:
-                raise _no_target(entry) from error
+                kind = self._left_out.get(target_real)
+                if kind is None:
+                    raise _no_target(entry) from error
+                self._clear(dir_fd, name, real)
+                self._leave_out(real, kind)
+                return
             if stat.S_ISDIR(status.st_mode):
                 raise CorruptData(f"a hard link to the directory {shown(entry.link_target)}")
-            target_real = target_directory + b"/" + target_name if target_directory else target_name
             if target_real == real:
                 return
             self._link(target_name, target_fd, name, dir_fd, real)
@@ -215,6 +233,7 @@ class LayerUnpacker:
             status = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         except FileNotFoundError:
             return
+        self._allowance.keep(3 * len(real))
         if stat.S_ISDIR(status.st_mode):
             remove_tree(name, dir_fd=dir_fd)
             self._recorder.void_tree(real)

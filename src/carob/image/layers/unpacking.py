@@ -13,13 +13,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from carob.errors import Conflict
-from carob.image.cancel import Cancelled
+from carob.errors import Cancelled, Conflict
 from carob.image.failures import translate
-from carob.image.files.locks import lock
 from carob.image.files.rooted import DIRECTORY
 from carob.image.layers.extract import extract_layer
 from carob.image.layers.hands import open_hands
+from carob.image.layers.trees import lock_layer
 from carob.image.layers.workplace import try_workplace
 from carob.image.layers.writeback import WriteBack
 from carob.image.tar.limits import LIMITS
@@ -73,6 +72,8 @@ class Unpacking:
         self._hands = open_hands()
         try:
             self._trees.prepare(self._hands.mode.form)
+            # Before anything is written: a failed write-back is told once to each file that was open by then.
+            self._sync_fd = os.open(self._trees.layers, DIRECTORY)
         except OSError as error:
             self._hands.close()
             raise translate(error, f"unpacking {self._image.name}") from error
@@ -85,6 +86,7 @@ class Unpacking:
         self.stop()
         with ExitStack() as stack:  # all of it, whatever fails
             stack.callback(self._hands.close)
+            stack.callback(os.close, self._sync_fd)
             for held in self._holds:
                 stack.callback(held.close)
             for extracted in self._extracted.values():
@@ -233,27 +235,25 @@ class Unpacking:
         """
         trees, chain_ids = self._trees, self._image.chain_ids
         for position, workplace in enumerate(workplaces, first):
-            with open(trees.chain_path(chain_ids[position]), "w", encoding="ascii") as file:
+            with open(workplace.chain, "w", encoding="ascii") as file:
                 file.writelines(chain_id + "\n" for chain_id in chain_ids[: position + 1])
+            os.rename(workplace.chain, trees.chain_path(chain_ids[position]))
             os.rename(workplace.record, trees.record_path(chain_ids[position]))
-        fd = os.open(trees.layers, DIRECTORY)
-        try:
-            syncfs(fd)
-            for position, workplace in enumerate(workplaces, first):
-                held = lock(workplace.tree, exclusive=False)
-                assert held is not None
-                self._holds.append(held)
-                self._hands.move(workplace.tree, trees.layer_path(chain_ids[position]))
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        syncfs(self._sync_fd)
+        for position, workplace in enumerate(workplaces, first):
+            held = lock_layer(workplace.tree, exclusive=False, hands=self._hands)
+            assert held is not None
+            self._holds.append(held)
+            self._hands.move(workplace.tree, trees.layer_path(chain_ids[position]))
+        os.fsync(self._sync_fd)
 
     def _count_if_there(self, position: int) -> bool:
         """Whether a layer has its name; it is kept from garbage collection then."""
         if position == len(self._image.chain_ids):
             return False
         try:
-            held = lock(self._trees.layer_path(self._image.chain_ids[position]), exclusive=False)
+            path = self._trees.layer_path(self._image.chain_ids[position])
+            held = lock_layer(path, exclusive=False, hands=self._hands)
         except FileNotFoundError:
             return False
         assert held is not None

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 
-import carob
 from carob import errors
 from carob.errors import CarobError, Unavailable, Unsupported
 from carob.image.layers.channel import Channel, Closed
@@ -95,6 +94,19 @@ class WorkerHands:
         """What a tree takes on disk, hard links once."""
         count: int = self._ask({"op": "disk_bytes", "path": path})["bytes"]
         return count
+
+    def open_directory(self, path: str) -> int:
+        """A descriptor of the directory at ``path``, which is the caller's."""
+        worker = self._take()
+        try:
+            worker.send({"op": "open", "path": path})
+            answer, descriptors = worker.receive_with_descriptors()
+        except BaseException:
+            worker.close()
+            raise
+        self.give_back(worker)
+        checked(answer)
+        return descriptors[0]
 
     def close(self) -> None:
         """Ends the workers, of which none is busy."""
@@ -183,10 +195,9 @@ class _Worker:
         self._words = os.memfd_create("carob-unpack", os.MFD_CLOEXEC)
         self.channel = Channel(ours)
         _open_channels.add(self.channel)
-        root = os.path.dirname(os.path.abspath(carob.__path__[0]))
         try:
             self._process = subprocess.Popen(
-                [_interpreter(), "-I", "-S", "-c", _BOOT.format(root=root, fd=theirs.fileno())],
+                [_interpreter(), "-I", "-S", "-c", _BOOT.format(root=_package_root(), fd=theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -235,8 +246,12 @@ class _Worker:
 
     def receive(self) -> dict[str, Any]:
         """Waits for an answer."""
+        return self.receive_with_descriptors()[0]
+
+    def receive_with_descriptors(self) -> tuple[dict[str, Any], list[int]]:
+        """Waits for an answer that descriptors may come with, which are the caller's."""
         try:
-            return self.channel.receive()[0]
+            return self.channel.receive()
         except Closed as error:
             raise self._died() from error
 
@@ -267,6 +282,14 @@ def checked(answer: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(kind, type) or not issubclass(kind, CarobError):
         kind = Unavailable
     raise kind(str(answer["message"]), hint=str(answer["hint"]))
+
+
+def _package_root() -> str:
+    """What has to be on ``sys.path`` for this package."""
+    path = os.path.abspath(__file__)
+    for _ in __name__.split("."):
+        path = os.path.dirname(path)
+    return path
 
 
 def _interpreter() -> str:

@@ -17,7 +17,8 @@ from carob.image.layers.mode import UnpackMode
 from carob.image.layers.settle import settle_tree
 from carob.image.layers.unsettled import Unsettled
 from carob.image.tar.limits import Allowance, UnpackLimits
-from carob.linux.idmap import CLONE_NEWUSER, map_lines
+from carob.linux.idmap import map_lines
+from carob.linux.namespaces import CLONE_NEWUSER
 from carob.linux.syscall import SYS_UNSHARE, syscall
 
 TYPE_CHECKING = False
@@ -74,8 +75,12 @@ def _map_alone(user: int, group: int) -> None:
 def _serve(channel: Channel, hands: OwnHands) -> None:
     while True:
         message, descriptors = channel.receive()
+        handed: list[int] = []
         try:
-            if message["op"] == "make":
+            if message["op"] == "open":
+                handed.append(hands.open_directory(message["path"]))
+                answer: Message = {}
+            elif message["op"] == "make":
                 answer = _make(channel, message, hands)
             else:
                 answer = _do(message, descriptors, hands)
@@ -87,7 +92,9 @@ def _serve(channel: Channel, hands: OwnHands) -> None:
             # Those of locks were to last as long as this task does.
             for descriptor in descriptors:
                 os.close(descriptor)
-        channel.send(answer)
+        channel.send(answer, handed)
+        for descriptor in handed:
+            os.close(descriptor)
 
 
 def _do(message: Message, descriptors: Sequence[int], hands: OwnHands) -> Message:

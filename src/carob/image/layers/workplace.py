@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
 
 from carob.image.files.locks import lock
+from carob.image.layers.hands import borrowed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from carob.image.files.locks import Lock
     from carob.image.layers.hands import Hands
 
 UNPACKED = "tree"
 _RECORD = "record"
+_CHAIN = "chain"
 
 
 def try_workplace(path: str, hands: Hands | None = None) -> Workplace | None:
@@ -50,14 +49,17 @@ def _lock(path: str) -> Lock | None:
 
 
 class Workplace:
-    """A workplace that is ours: ``tree`` is the layer's path in it and ``record`` that of its record."""
+    """A workplace that is ours. Paths in it: ``tree`` of the layer, ``record`` of what will be its record,
+    ``chain`` of the list of the layers below.
+    """
 
-    __slots__ = ("_hands", "_held", "path", "record", "tree")
+    __slots__ = ("_hands", "_held", "chain", "path", "record", "tree")
 
     def __init__(self, path: str, held: Lock, hands: Hands | None) -> None:
         self.path = path
         self.tree = f"{path}/{UNPACKED}"
         self.record = f"{path}/{_RECORD}"
+        self.chain = f"{path}/{_CHAIN}"
         self._held = held
         self._hands = hands
 
@@ -78,28 +80,15 @@ class Workplace:
 
     def clear(self) -> None:
         """Removes what is in it, perhaps of a process that died."""
-        for path in (self.tree, self.record):
+        for path in (self.tree, self.record, self.chain):
             if os.path.lexists(path):
-                with self._borrowed() as hands:
+                with borrowed(self._hands) as hands:
                     hands.remove(path)
 
     def take_layer(self, path: str) -> None:
         """Moves a layer in here, which is its end."""
-        with self._borrowed() as hands:
+        with borrowed(self._hands) as hands:
             hands.move(path, self.tree)
-
-    @contextmanager
-    def _borrowed(self) -> Iterator[Hands]:
-        if self._hands is not None:
-            yield self._hands
-            return
-        from carob.image.layers.hands import open_hands
-
-        hands = open_hands()
-        try:
-            yield hands
-        finally:
-            hands.close()
 
     def leave(self) -> None:
         """Removes the empty directory, and lets the next one have it."""

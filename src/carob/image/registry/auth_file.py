@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from carob.errors import CorruptData, NotFound, PermissionDenied
 from carob.image.registry.credentials import Credentials
 from carob.image.registry.endpoint import DOCKER_HUB, canonical
@@ -61,7 +63,7 @@ class AuthFile:
 def read_auth_file(path: str, *, needed: bool) -> AuthFile | None:
     """Reads a file; ``None`` where there is none, which is an error if it is ``needed``."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_opened) as file:
             data = file.read(_FILE_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if needed:
@@ -89,6 +91,13 @@ def read_auth_file(path: str, *, needed: bool) -> AuthFile | None:
         {_normal(key): text_field(helpers, key, f"{path}, credHelpers") for key in helpers},
         text_field(document, "credsStore", path, default=""),
     )
+
+
+def _opened(path: str, flags: int) -> int:
+    """Opens a file, or a pipe that is written to or was; one that nobody writes to is not waited for."""
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _normal(key: str) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from carob.image.registry.proxies import Proxies
 
 DIGEST_HEADER = "Docker-Content-Digest"
+_HEAD_ANSWERS = (200, 400, 403, 404, 405, 501)
 
 
 def pull_scope(repository: str) -> tuple[str, ...]:
@@ -75,10 +76,6 @@ class Registry:
         """Ends what is under way, and lets go of the connections."""
         self.transport.close()
 
-    def ping(self) -> None:
-        """Asks whether a registry is there and lets the user in; raises where not."""
-        self.send(Request("GET", self.url("/v2/"), f"the registry {self.endpoint.host}")).discard()
-
     def manifest(self, repository: str, reference: str) -> tuple[Descriptor, bytes]:
         """A manifest or an index by tag or digest, and its exact bytes, of at most ``DOCUMENT_BYTES``.
 
@@ -95,13 +92,16 @@ class Registry:
         return Descriptor(media_type_of(content_type, data, what), digest, len(data)), data
 
     def head_manifest(self, repository: str, reference: str) -> Descriptor:
-        """What a tag or digest stands for, without its bytes where the registry tells it that way."""
+        """What a tag or digest stands for, without its bytes where the registry tells it that way.
+
+        A registry that has no answer to ``HEAD`` is asked by ``GET``, which says why as well.
+        """
         what = self.name(repository, reference)
-        answer = self._get_manifest("HEAD", repository, reference, what)
+        answer = self._get_manifest("HEAD", repository, reference, what, success=_HEAD_ANSWERS)
         told, size = answer.header(DIGEST_HEADER), answer.length()
         content_type = answer.header("Content-Type").partition(";")[0].strip().lower()
         answer.discard()
-        if not is_digest(told) or size is None or content_type not in ACCEPT:
+        if answer.status != 200 or not is_digest(told) or size is None or content_type not in ACCEPT:
             return self.manifest(repository, reference)[0]
         if is_digest(reference) and told != reference:
             raise CorruptData(f"{what}: the registry says that its digest is {told}")
@@ -222,13 +222,16 @@ class Registry:
                 )
             return self._requesters[repository]
 
-    def _get_manifest(self, method: str, repository: str, reference: str, what: str) -> Answer:
+    def _get_manifest(
+        self, method: str, repository: str, reference: str, what: str, success: tuple[int, ...] = (200,)
+    ) -> Answer:
         request = Request(
             method,
             self.url(self.path(repository, "manifests", reference), pulls=True),
             what,
             headers={"Accept": ", ".join(ACCEPT)},
             scopes=pull_scope(repository),
+            success=success,
         )
         return self.send(request, repository)
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.image.limits import ImageLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -14,7 +18,7 @@ class Limits:
       for the last request of an upload, where registries copy the blob.
     - ``stall_s``: without a byte of a body. ``least_bytes_s``: a body slower than that, over ``stall_s``,
       counts as stalled too; 0 for any pace.
-    - ``document_s``: for all of a manifest, a token or a list, as long as bytes come.
+    - ``document_s``: for all of a manifest or a token, as long as bytes come.
     - ``attempts``: of one request. Between them passes ``first_wait_s``, doubled each time, less a random
       part, at most ``longest_wait_s``; a ``Retry-After`` beyond that is an error at once.
     - ``request_s``: for all attempts and redirects of one request, until an answer begins; what is under
@@ -38,3 +42,16 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def registry_limits(limits: ImageLimits | None) -> Limits:
+    """The patience with registries where a user has set it."""
+    if limits is None:
+        return DEFAULT_LIMITS
+    return Limits(
+        connect_s=limits.connect_s,
+        headers_s=limits.headers_s,
+        stall_s=limits.stall_s,
+        request_s=limits.request_s,
+        attempts=limits.attempts,
+    )

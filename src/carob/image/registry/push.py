@@ -6,6 +6,7 @@ So at no time a name on the registry leads to something that is not whole.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from carob.errors import InvalidInput
@@ -13,13 +14,34 @@ from carob.image.registry.upload import CHUNK_BYTES, Outcome, Upload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from carob.image.registry.client import Registry
     from carob.image.sources.source import BlobReader
     from carob.spec.oci.descriptor import Descriptor
 
 JOBS = 4
+
+
+class BlobProgress:
+    """One blob of a push, at one moment: ``digest``, ``size_bytes``, and ``done_bytes`` of them that the
+    registry has. ``outcome`` is how it came to be there, ``None`` as long as it is sent.
+    """
+
+    __slots__ = ("digest", "done_bytes", "outcome", "size_bytes")
+
+    def __init__(self, digest: str, size_bytes: int, done_bytes: int, outcome: Outcome | None) -> None:
+        self.digest = digest
+        self.size_bytes = size_bytes
+        self.done_bytes = done_bytes
+        self.outcome = outcome
+
+    def __repr__(self) -> str:
+        said = self.outcome.value if self.outcome is not None else "sending"
+        return f"BlobProgress({self.digest[:19]} {said} {self.done_bytes}/{self.size_bytes})"
+
+
+PushCallback = Callable[[BlobProgress], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +66,7 @@ def push_image(
     open_blob: Callable[[Descriptor, int], BlobReader],
     *,
     mount_from: Sequence[str] = (),
-    progress: Callable[[Descriptor, int], object] | None = None,
+    progress: PushCallback | None = None,
     jobs: int = JOBS,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Mapping[str, Outcome]:
@@ -52,8 +74,9 @@ def push_image(
     there.
 
     ``open_blob(descriptor, offset)`` opens a blob from a byte on, in any thread. ``progress`` is told, by one
-    thread at a time, how many bytes of a blob the registry has got. The first error ends it all; what is on
-    the registry by then stays, and need not be sent again.
+    thread at a time, how many bytes of a blob the registry has got, and at last what became of it. The first
+    error ends it all, and closes ``registry``; what is on the registry by then stays, and need not be sent
+    again.
     """
     for reference in (*tags, outgoing.root[0].digest):
         registry.path(repository, "manifests", reference)  # before anything is sent
@@ -76,7 +99,7 @@ def _push_blobs(
     blobs: Sequence[Descriptor],
     open_blob: Callable[[Descriptor, int], BlobReader],
     mount_from: tuple[str, ...],
-    progress: Callable[[Descriptor, int], object] | None,
+    progress: PushCallback | None,
     jobs: int,
     chunk_bytes: int,
 ) -> dict[str, Outcome]:
@@ -87,10 +110,10 @@ def _push_blobs(
     outcomes: dict[str, Outcome] = {}
 
     def push_one(descriptor: Descriptor) -> None:
-        def tell(size: int) -> None:
+        def tell(done_bytes: int, outcome: Outcome | None = None) -> None:
             if progress is not None:
                 with telling:
-                    progress(descriptor, size)
+                    progress(BlobProgress(descriptor.digest, descriptor.size_bytes, done_bytes, outcome))
 
         if over.is_set():
             return
@@ -104,7 +127,8 @@ def _push_blobs(
             is_over=over.is_set,
             chunk_bytes=chunk_bytes,
         )
-        outcomes[descriptor.digest] = upload.run()
+        outcome = outcomes[descriptor.digest] = upload.run()
+        tell(descriptor.size_bytes, outcome)
 
     unique = {descriptor.digest: descriptor for descriptor in blobs}.values()
     with ThreadPoolExecutor(jobs, thread_name_prefix="carob-push") as pool:
@@ -112,6 +136,8 @@ def _push_blobs(
             futures = [pool.submit(push_one, descriptor) for descriptor in unique]
             for future in wait(futures, return_when=FIRST_EXCEPTION).done:
                 future.result()
-        finally:
-            over.set()  # an error or an interrupt: else the pool would wait for all that has begun
+        except BaseException:  # an error or an interrupt: else the pool would wait for all that has begun
+            over.set()
+            registry.close()
+            raise
     return outcomes

@@ -15,6 +15,7 @@ never to the same address twice, never with a user name in it.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 
@@ -25,7 +26,7 @@ from carob.image.registry.urls import resolve_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from carob.image.registry.answer import Answer
     from carob.image.registry.auth import Authorizer
@@ -95,6 +96,22 @@ class Request:
         self.is_secret = is_secret
 
 
+class _NoToken(Exception):
+    """A token server is in trouble. It was asked as often as the limits allow, and is not asked again."""
+
+    def __init__(self, trouble: CarobError) -> None:
+        super().__init__(trouble.message)
+        self.trouble = trouble
+
+
+@contextlib.contextmanager
+def _asking_for_tokens() -> Iterator[None]:
+    try:
+        yield
+    except (Unavailable, TimedOut) as error:
+        raise _NoToken(error) from None
+
+
 class Requester:
     """Sends requests for one registry. ``insecure`` as in `Endpoint`; ``mask`` takes secrets out of what
     servers say, which the ``authorizer`` does where there is one; what it says goes to ``origin`` only.
@@ -130,6 +147,8 @@ class Requester:
         while True:
             try:
                 answer = self._authorized(request, deadline)
+            except _NoToken as error:
+                raise error.trouble from error.trouble.__cause__
             except (Unavailable, TimedOut) as error:
                 failures += 1
                 if failures >= attempts or request.once:
@@ -158,13 +177,15 @@ class Requester:
         """The answer after at most two rounds of asking the registry what credentials it wants."""
         if self._authorizer is None or request.url.origin != self._origin:
             return self._follow(request, "", deadline)
-        header = self._authorizer.header(request.scopes)
+        with _asking_for_tokens():
+            header = self._authorizer.header(request.scopes)
         answer = self._follow(request, header, deadline)
         if answer.status != 401 or answer.is_elsewhere:
             return answer
         challenges = answer.header_lines("WWW-Authenticate")
         try:
-            renewed = self._authorizer.answer(challenges, request.url, request.scopes, refused=header)
+            with _asking_for_tokens():
+                renewed = self._authorizer.answer(challenges, request.url, request.scopes, refused=header)
         except BaseException:
             answer.close()
             raise

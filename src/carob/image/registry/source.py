@@ -18,6 +18,7 @@ from carob.image.registry.blob import BlobStream, begin_blob
 from carob.image.registry.client import Registry
 from carob.image.registry.credentials import Keyring
 from carob.image.registry.limits import DEFAULT_LIMITS
+from carob.spec.address import DOCKER, ImageAddress
 from carob.spec.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES
 
 TYPE_CHECKING = False
@@ -51,6 +52,7 @@ class RegistrySource:
     ``Configuration.endpoints``.
     """
 
+    address: ImageAddress
     name: str
     reference: str
 
@@ -64,7 +66,8 @@ class RegistrySource:
         limits: Limits = DEFAULT_LIMITS,
         proxies: Proxies | None = None,
     ) -> None:
-        self.name = f"docker://{reference}"
+        self.address = ImageAddress(DOCKER, str(reference))
+        self.name = str(self.address)
         self.reference = str(reference)
         self._wanted = reference.digest or reference.tag
         ring = keyring or Keyring(limits=limits)
@@ -130,11 +133,12 @@ class RegistrySource:
         name = f"{self.name}, blob {descriptor.digest}"
         return BlobStream(begin, descriptor, offset, name=name, limits=self._limits)
 
-    def distrust(self, descriptor: Descriptor) -> bool:
-        """To be told when a blob's bytes were wrong: the mirrors that gave any of them are asked no more.
+    def has_mirrors(self) -> bool:
+        """See ``Mirrored``."""
+        return any(endpoint.is_mirror for _, endpoint in self._places)
 
-        Whether there were such; then it is worth while to read the blob again.
-        """
+    def distrust(self, descriptor: Descriptor) -> bool:
+        """See ``Mirrored``."""
         with self._lock:
             liars = {endpoint for endpoint in self._gave.pop(descriptor.digest, ()) if endpoint.is_mirror}
             self._distrusted += [place for place in self._places if place[1] in liars]

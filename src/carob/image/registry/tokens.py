@@ -123,7 +123,7 @@ def _token(document: dict[str, Any], what: str, begun: float) -> Token:
     life = document.get("expires_in")
     if not isinstance(life, int | float) or isinstance(life, bool) or not 0 < life < float("inf"):
         life = DEFAULT_LIFE_S
-    life_s = min(max(float(life), 1.0), _LONGEST_LIFE_S)
+    life_s = float(min(max(life, 1), _LONGEST_LIFE_S))  # float last: an integer may be too large for it
     return Token(f"Bearer {text}", begun + life_s * (1 - _EARLY))
 
 

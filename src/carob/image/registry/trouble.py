@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
@@ -33,22 +34,23 @@ def troubles(url: Url) -> Iterator[None]:
     """Within it, whatever fails on the way to ``url`` is raised as ``Unavailable``, ``TimedOut``, or, where
     its certificate is not trusted, ``Rejected``.
     """
+    before = sys.exc_info()[1]  # what the caller is dealing with: it is behind everything, and means nothing
     try:
         yield
     except CarobError:
         raise
     except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
-        behind = _chain(error)
+        behind = _chain(error, before)
         raise _translate(behind, url) from _system_error(behind)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and what it is from, the outermost first."""
+def _chain(error: BaseException, before: BaseException | None = None) -> list[BaseException]:
+    """The exception and what it is from, the outermost first, up to what there was ``before``."""
     found: list[BaseException] = []
     waiting: list[BaseException] = [error]
     while waiting and len(found) < _DEPTH:
         current = waiting.pop(0)
-        if any(current is known for known in found):
+        if current is before or any(current is known for known in found):
             continue
         found.append(current)
         nested = [argument for argument in current.args if isinstance(argument, BaseException)]

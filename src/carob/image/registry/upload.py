@@ -86,16 +86,13 @@ class Upload:
 
     def run(self) -> Outcome:
         """Sees to it that the blob is there. Raises as `Registry`'s methods do, and as ``open_blob``."""
-        size = self._descriptor.size_bytes
         if self._registry.has_blob(self._repository, self._descriptor.digest, to_push=True):
-            self._progress(size)
             return Outcome.PRESENT
         session: Url | None = None
         for source in self._mount_from:
             if source != self._repository:
                 is_mounted, session = self._mount(source)
                 if is_mounted:
-                    self._progress(size)
                     return Outcome.MOUNTED
         self._send_all(session)
         return Outcome.UPLOADED

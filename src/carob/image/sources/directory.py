@@ -10,6 +10,7 @@ from carob.errors import CorruptData, Unsupported
 from carob.image.sources.files import Files, has_file, read_file
 from carob.image.sources.source import BlobReader
 from carob.image.store.document_type import document_type
+from carob.spec.address import ImageAddress, shown
 from carob.spec.oci.config import sha256_hex
 from carob.spec.oci.descriptor import INDEX_TYPES, MANIFEST_TYPES, Descriptor
 from carob.spec.oci.document import DOCUMENT_BYTES
@@ -24,8 +25,9 @@ class DirectorySource:
 
     reference = ""
 
-    def __init__(self, files: Files, address: str) -> None:
-        self.name = address
+    def __init__(self, files: Files, address: ImageAddress) -> None:
+        self.address = address
+        self.name = shown(address)
         self._files = files
         if not is_image_directory(files):
             raise Unsupported(f"{files.what}: not the format that skopeo writes with dir:")

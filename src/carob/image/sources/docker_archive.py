@@ -17,7 +17,7 @@ from carob.image.compression import MAGIC_BYTES, Compression, detect
 from carob.image.sources.files import Files, has_file, read_file
 from carob.image.sources.source import BlobReader
 from carob.image.store.resolve import normal_name
-from carob.spec.address import image_number
+from carob.spec.address import ImageAddress, image_number, shown
 from carob.spec.oci.config import diff_ids, parse_config, sha256_hex
 from carob.spec.oci.descriptor import CONFIG, LAYER, LAYER_GZIP, LAYER_ZSTD, MANIFEST, Descriptor
 from carob.spec.oci.document import (
@@ -34,13 +34,15 @@ _MEDIA_TYPES = {Compression.NONE: LAYER, Compression.GZIP: LAYER_GZIP, Compressi
 
 
 class DockerArchiveSource:
-    """One image of such an archive: ``wanted`` is one of its tags in normal form, ``@N``, or ``""`` where
-    there is but one. It is called what was asked for, or else as the archive calls it.
+    """One image of such an archive: the address's reference is one of its tags in normal form, ``@N``, or
+    ``""`` where there is but one. It is called what was asked for, or else as the archive calls it.
     """
 
-    def __init__(self, files: Files, address: str, wanted: str) -> None:
-        self.name = address
+    def __init__(self, files: Files, address: ImageAddress) -> None:
+        self.address = address
+        self.name = shown(address)
         self._files = files
+        wanted = address.reference
         item = _choose(read_items(files), files.what, wanted)
         self.tags = item_tags(item, files.what)
         self.reference = wanted if image_number(wanted) is None and wanted else next(iter(self.tags), "")

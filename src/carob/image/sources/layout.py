@@ -9,7 +9,7 @@ from carob.image.sources.files import Files, has_file, read_file
 from carob.image.sources.source import BlobReader
 from carob.image.store.layout import INDEX_FILE, LAYOUT_FILE
 from carob.image.store.resolve import annotation_of, normal_name
-from carob.spec.address import image_number
+from carob.spec.address import ImageAddress, image_number, shown
 from carob.spec.oci.descriptor import REF_NAME, Descriptor, parse_descriptor
 from carob.spec.oci.document import DOCUMENT_BYTES, INDEX_BYTES, list_field, parse_document, text_field
 from carob.spec.oci.index import check_schema_version
@@ -21,15 +21,16 @@ _LAYOUT_VERSION = "1."
 
 
 class LayoutSource:
-    """One image of a layout. ``wanted`` picks it where there are several: by its annotated name, as it is
-    or in normal form, or by ``@N``.
+    """One image of a layout. The address's reference picks it where there are several: by its annotated
+    name, as it is or in normal form, or by ``@N``.
     """
 
-    def __init__(self, files: Files, address: str, wanted: str) -> None:
-        self.name = address
+    def __init__(self, files: Files, address: ImageAddress) -> None:
+        self.address = address
+        self.name = shown(address)
         self._files = files
         check_layout(files)
-        self._entry = _choose(read_entries(files), files.what, wanted)
+        self._entry = _choose(read_entries(files), files.what, address.reference)
         self.reference = entry_reference(self._entry)
 
     def root(self) -> tuple[Descriptor, bytes]:
@@ -101,7 +102,11 @@ def _choose(entries: list[Any], path: str, wanted: str) -> Any:
     names = ", ".join(sorted(repr(annotation_of(entry, REF_NAME)) for entry in entries)[:10])
     if not matching:
         raise NotFound(f"{path} has no image {wanted!r}", hint=f"it has: {names}")
-    raise InvalidInput(f"{path} has {len(matching)} images", hint=f"say which by its reference: {names}")
+    numbered = [f"{annotation_of(entry, REF_NAME)!r} @{entries.index(entry)}" for entry in matching[:10]]
+    raise InvalidInput(
+        f"{path} has {len(matching)} images",
+        hint=f"say which by its reference, or its number: {', '.join(numbered)}",
+    )
 
 
 def _is_named(entry: object, wanted: str) -> bool:

@@ -6,15 +6,22 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from carob.errors import InvalidInput, Unsupported
+from carob.image.cancel import Cancellation
+from carob.image.limits import ImageLimits
 from carob.image.sources.directory import DirectorySource, is_image_directory
-from carob.image.sources.docker_archive import DockerArchiveSource, read_items
-from carob.image.sources.files import DirectoryFiles, Files
+from carob.image.sources.docker_archive import MANIFEST_FILE, DockerArchiveSource, read_items
+from carob.image.sources.files import DirectoryFiles, Files, has_file
 from carob.image.sources.layout import LayoutSource, read_entries
 from carob.image.sources.source import Source
 from carob.image.sources.tar_files import ArchiveFiles
+from carob.image.store.layout import LAYOUT_FILE
 from carob.spec import address as addresses
-from carob.spec.address import ImageAddress
+from carob.spec.address import ImageAddress, shown
 from carob.spec.reference import Reference, parse_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.spec.address import Transport
 
 Opened = TypeVar("Opened")
 
@@ -43,17 +50,18 @@ def open_source(
     *,
     workplace: str,
     remotes: Remotes | None = None,
-    check: Callable[[], object] | None = None,
+    cancel: Cancellation | None = None,
+    limits: ImageLimits | None = None,
 ) -> Source:
     """Opens what an address names.
 
-    ``workplace`` is a directory with room for an archive that has to be decompressed first; ``check`` is
-    called now and then meanwhile, and raises where that is to end. ``InvalidInput``
-    for a bare name, which names nothing outside the store, and for a root file system, which is not an image
-    yet (``is_rootfs``); ``NotFound``, ``CorruptData``, ``Unsupported`` as the source finds.
+    ``workplace`` is a directory with room for an archive that has to be decompressed first; ``cancel`` ends
+    that. ``InvalidInput`` for a bare name, which names nothing outside the store, and for a root file
+    system, which is not an image yet (``is_rootfs``); ``NotFound``, ``CorruptData``, ``Unsupported`` as the
+    source finds.
     """
     remotes = remotes or Remotes()
-    text, path, wanted = _shown(address), address.location, address.reference
+    text, path = shown(address), address.location
     match address.transport:
         case addresses.DOCKER:
             if remotes.registry is None:
@@ -64,15 +72,15 @@ def open_source(
                 raise Unsupported(f"{text}: no appc image is read here", hint=f"carob fetch {text}")
             return remotes.appc(address)
         case addresses.OCI:
-            return _opened(DirectoryFiles(path), lambda files: LayoutSource(files, text, wanted))
+            return _opened(DirectoryFiles(path), lambda files: LayoutSource(files, address))
         case addresses.OCI_ARCHIVE:
-            files: Files = ArchiveFiles(path, workplace=workplace, check=check)
-            return _opened(files, lambda files: LayoutSource(files, text, wanted))
+            files: Files = ArchiveFiles(path, workplace=workplace, cancel=cancel, limits=limits)
+            return _opened(files, lambda files: LayoutSource(files, address))
         case addresses.DOCKER_ARCHIVE:
-            files = ArchiveFiles(path, workplace=workplace, check=check)
-            return _opened(files, lambda files: DockerArchiveSource(files, text, wanted))
+            files = ArchiveFiles(path, workplace=workplace, cancel=cancel, limits=limits)
+            return _opened(files, lambda files: DockerArchiveSource(files, address))
         case addresses.DIRECTORY:
-            return _opened(DirectoryFiles(path), lambda files: DirectorySource(files, text))
+            return _opened(DirectoryFiles(path), lambda files: DirectorySource(files, address))
         case addresses.TAR:
             raise InvalidInput(f"{text} is a root file system, not an image", hint="import it")
         case _:
@@ -80,27 +88,42 @@ def open_source(
 
 
 def open_all(
-    address: ImageAddress, *, workplace: str, check: Callable[[], object] | None = None
+    address: ImageAddress,
+    *,
+    workplace: str,
+    cancel: Cancellation | None = None,
+    limits: ImageLimits | None = None,
 ) -> list[Source]:
-    """All images of an archive or a layout; closing any of them closes all. The rest as ``open_source``."""
-    path, text = address.location, _shown(ImageAddress(address.transport, address.location))
-    if address.transport == addresses.DOCKER_ARCHIVE:
-        files: Files = ArchiveFiles(path, workplace=workplace, check=check)
-        return _opened(
-            files,
-            lambda files: [
-                DockerArchiveSource(files, f"{text}:@{number}", f"@{number}")
+    """All images of an archive or a layout; closing any of them closes all. The rest as ``open_source``.
+
+    A ``TAR`` is looked at: it may be an archive of images that came through a pipe.
+    """
+    path = address.location
+
+    def opened(files: Files) -> list[Source]:
+        transport = _kind_of(files) if address.transport == addresses.TAR else address.transport
+        if transport == addresses.DOCKER_ARCHIVE:
+            return [
+                DockerArchiveSource(files, ImageAddress(transport, path, f"@{number}"))
                 for number in range(len(read_items(files)))
-            ],
-        )
-    is_directory = address.transport == addresses.OCI
-    files = DirectoryFiles(path) if is_directory else ArchiveFiles(path, workplace=workplace, check=check)
-    return _opened(
-        files,
-        lambda files: [
-            LayoutSource(files, f"{text}:@{number}", f"@{number}")
+            ]
+        return [
+            LayoutSource(files, ImageAddress(transport, path, f"@{number}"))
             for number in range(len(read_entries(files)))
-        ],
+        ]
+
+    if address.transport == addresses.OCI:
+        return _opened(DirectoryFiles(path), opened)
+    return _opened(ArchiveFiles(path, workplace=workplace, cancel=cancel, limits=limits), opened)
+
+
+def _kind_of(files: Files) -> Transport:
+    if has_file(files, LAYOUT_FILE):
+        return addresses.OCI_ARCHIVE
+    if has_file(files, MANIFEST_FILE):
+        return addresses.DOCKER_ARCHIVE
+    raise InvalidInput(
+        f"{files.what} is no archive of images", hint="'carob image import' takes root file systems"
     )
 
 
@@ -113,11 +136,6 @@ def is_rootfs(address: ImageAddress) -> bool:
         return not is_image_directory(files)
     finally:
         files.close()
-
-
-def _shown(address: ImageAddress) -> str:
-    """An address as text that any document can hold: the bytes of a path need not be UTF-8."""
-    return str(address).encode("utf-8", "backslashreplace").decode()
 
 
 def _opened(files: Files, make: Callable[[Files], Opened]) -> Opened:

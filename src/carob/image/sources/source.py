@@ -7,9 +7,12 @@ may be called from several threads at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from carob.spec.address import ImageAddress
     from carob.spec.oci.descriptor import Descriptor
 
 
@@ -35,6 +38,10 @@ class Source(Protocol):
     """
 
     @property
+    def address(self) -> ImageAddress:
+        """What was opened, which a policy goes by: of several images in one archive, this one."""
+
+    @property
     def name(self) -> str:
         """For messages, without any secret: ``docker://example.org/app:1``, ``oci-archive:/tmp/a.tar``."""
 
@@ -55,3 +62,34 @@ class Source(Protocol):
         """Lets go of connections, files and temporary directories. May be called at any time, from any thread
         and again; what is under way fails then.
         """
+
+
+@runtime_checkable
+class Headed(Protocol):
+    """What a source offers as well that can tell what there is without getting it."""
+
+    def head(self) -> Descriptor:
+        """The topmost document's descriptor: its digest is what the place says, and nobody checked it."""
+
+
+@runtime_checkable
+class Mirrored(Protocol):
+    """What a source offers as well that may get a blob at one of several places."""
+
+    def has_mirrors(self) -> bool:
+        """Whether there still is more than one place."""
+
+    def distrust(self, descriptor: Descriptor) -> bool:
+        """To be told when a blob's bytes were wrong: the mirrors that gave any of them are asked no more.
+
+        Whether there were such; then it is worth while to read the blob again.
+        """
+
+
+@runtime_checkable
+class Converted(Protocol):
+    """What a source offers as well that makes an OCI image out of one of another kind."""
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What the image asks for that the one that was made does not, by its keys."""

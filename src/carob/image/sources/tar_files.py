@@ -13,16 +13,15 @@ import threading
 from collections.abc import Callable
 
 from carob.errors import CorruptData, NotFound, OutOfResources, Unavailable
-from carob.image.archives.input import open_input
+from carob.image.archives.input import cancellable_input
+from carob.image.cancel import Cancellation
 from carob.image.compression import MAGIC_BYTES, PIECE_BYTES, Compression, decompressed, detect
 from carob.image.failures import translate
 from carob.image.files.durable import write_all
+from carob.image.limits import ImageLimits, limit_hint
 from carob.image.sources.files import FileReader
 from carob.image.sources.source import BlobReader
 from carob.image.tar import header
-
-SPOOL_BYTES = 1 << 38
-"""The longest tar that is decompressed, or taken from a pipe: 256 GiB."""
 
 MEMBERS = 100_000
 """More members than that no archive of images has."""
@@ -38,8 +37,8 @@ class ArchiveFiles:
     """``Files`` of the tar at ``path``: a file or a pipe, compressed or not.
 
     Links between members are followed. Of several members of one name the last one counts, as it would if
-    the tar were unpacked. ``workplace`` is a directory with room for a copy of it; ``check`` is called again
-    and again while one is made.
+    the tar were unpacked. ``workplace`` is a directory with room for a copy of it; ``cancel`` ends the
+    making of one.
     """
 
     def __init__(
@@ -47,14 +46,16 @@ class ArchiveFiles:
         path: str,
         *,
         workplace: str,
-        limit_bytes: int = SPOOL_BYTES,
-        check: Callable[[], object] | None = None,
+        limits: ImageLimits | None = None,
+        cancel: Cancellation | None = None,
     ) -> None:
         self.what = path
         self._members: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
         self._lock = threading.Lock()  # a descriptor must not be closed while it is used
-        self._fd = _open_plain(path, workplace, limit_bytes, check or (lambda: None))
+        self._fd = _open_plain(
+            path, workplace, (limits or ImageLimits()).archive_bytes, cancel or Cancellation()
+        )
         try:
             self._read_headers()
         except BaseException:
@@ -166,35 +167,22 @@ def _ustar_name(block: bytes) -> bytes:
     return prefix + b"/" + name if prefix else name
 
 
-def _open_plain(path: str, workplace: str, limit_bytes: int, check: Callable[[], object]) -> int:
+def _open_plain(path: str, workplace: str, limit_bytes: int, cancel: Cancellation) -> int:
     """Opens an uncompressed tar that can be read at any place: the file itself, or a copy of it."""
-    fd = open_input(path)
-    try:
-        is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+    with cancellable_input(path, cancel) as (fd, read):
         head = b""
-        while len(head) < MAGIC_BYTES and (more := os.read(fd, PIECE_BYTES)):
+        while len(head) < MAGIC_BYTES and (more := read(PIECE_BYTES)):
             head += more
         compression = detect(head)
-        if is_file and compression is Compression.NONE:
-            return fd
-        plain = decompressed(compression, _after(head, fd, check), path)
-        spooled = _spool(plain, workplace, path, limit_bytes)
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return spooled
+        if compression is Compression.NONE and stat.S_ISREG(os.fstat(fd).st_mode):
+            return os.dup(fd)
+        return _spool(decompressed(compression, _after(head, read), path), workplace, path, limit_bytes)
 
 
-def _after(head: bytes, fd: int, check: Callable[[], object]) -> Callable[[int], bytes]:
-    """Reads ``head`` again and then what follows it in ``fd``."""
+def _after(head: bytes, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """Reads ``head`` again and then what follows it."""
     waiting = [head] if head else []
-
-    def read(size: int) -> bytes:
-        check()
-        return waiting.pop() if waiting else os.read(fd, size)
-
-    return read
+    return lambda size: waiting.pop() if waiting else read(size)
 
 
 def _spool(read: Callable[[int], bytes], workplace: str, path: str, limit_bytes: int) -> int:
@@ -204,7 +192,10 @@ def _spool(read: Callable[[int], bytes], workplace: str, path: str, limit_bytes:
             while piece := read(PIECE_BYTES):
                 copied_bytes += len(piece)
                 if copied_bytes > limit_bytes:
-                    raise OutOfResources(f"{path}: more than {limit_bytes} bytes when uncompressed")
+                    raise OutOfResources(
+                        f"{path}: more than {limit_bytes} bytes when uncompressed",
+                        hint=limit_hint("archive_bytes"),
+                    )
                 write_all(file.fileno(), piece)
             return os.dup(file.fileno())
     except OSError as error:

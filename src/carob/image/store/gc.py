@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from carob.image.files.durable import sync_directory
 from carob.image.files.locks import Lock, lock
 from carob.image.files.rooted import remove_tree
 from carob.image.layers.hands import open_hands
-from carob.image.layers.trees import Trees
+from carob.image.layers.trees import FORM, Trees, lock_layer
 from carob.image.layers.workplace import try_workplace
 from carob.image.store.blobs import PARTIAL, TURN
 from carob.image.store.index import FIXED_TEMPORARIES
@@ -39,6 +39,9 @@ QUARANTINE_GRACE_S = 7 * 86400.0
 
 CHAINS, RECORDS = ".chains", ".records"
 """Where ``Trees.chain_path`` and ``Trees.record_path`` lead."""
+
+_AT_ONCE = 200
+"""So many locks are held at one time: each takes a descriptor."""
 
 InUse = Callable[[], Collection[str]]
 
@@ -97,20 +100,25 @@ class _Collection:
 
     def _used_layers(self) -> set[str]:
         """The chain ids in use, with those below them."""
-        pods = set(self._in_use())
+        pods = self._layers_of_pods()
         images = reachable(self._layout)
         self._problems += images.problems
-        used = set(images.chain_ids)
-        for identifier in pods:
-            if is_digest(identifier):
-                used.update(self._trees.chain_of(identifier))
-        return used
+        return pods | set(images.chain_ids)
+
+    def _layers_of_pods(self) -> set[str]:
+        chains = (self._trees.chain_of(name) for name in set(self._in_use()) if is_digest(name))
+        return {chain_id for chain in chains for chain_id in chain}
 
     def _collect_layers(self) -> int:
         used = self._used_layers()
         self._forget_lost_layers(used)
-        candidates = self._layer_names() - used
-        locks = self._lock_all((chain_id, self._trees.layer_path(chain_id)) for chain_id in candidates)
+        candidates = sorted(self._layer_names() - used)
+        return sum(self._collect_some_layers(part) for part in _parts(candidates))
+
+    def _collect_some_layers(self, candidates: Sequence[str]) -> int:
+        locks = self._lock_all(
+            ((chain_id, self._trees.layer_path(chain_id)) for chain_id in candidates), lock_layer
+        )
         try:
             unused = locks.keys() - self._used_layers() if locks else set()
             return sum(self._remove_layer(chain_id, locks) for chain_id in sorted(unused))
@@ -160,7 +168,8 @@ class _Collection:
     def _remove_leftovers(self, partial_grace_s: float) -> None:
         """What writers that are dead left in the two directories of temporary files."""
         for name in _names(f"{self._trees.layers}/{TEMPORARY}"):
-            self._remove_workplace(f"{self._trees.layers}/{TEMPORARY}/{name}")
+            if name != FORM:
+                self._remove_workplace(f"{self._trees.layers}/{TEMPORARY}/{name}")
         directory = f"{self._layout.path}/{TEMPORARY}"
         paths = []
         for name in _names(directory):
@@ -168,11 +177,12 @@ class _Collection:
                 self._remove_turn(f"{directory}/{name}")
             elif name not in FIXED_TEMPORARIES:
                 paths.append(f"{directory}/{name}")
-        for path, held in self._lock_all((path, path) for path in paths).items():
-            with held:
-                if path.endswith(PARTIAL) and _age_s(held.fd) < partial_grace_s:
-                    continue
-                self._try(path, partial(remove_tree, path))
+        for part in _parts(paths):
+            for path, held in self._lock_all((path, path) for path in part).items():
+                with held:
+                    if path.endswith(PARTIAL) and _age_s(held.fd) < partial_grace_s:
+                        continue
+                    self._try(path, partial(remove_tree, path))
 
     def _remove_workplace(self, path: str) -> None:
         """Where a layer was being unpacked, by a process that is dead."""
@@ -193,10 +203,15 @@ class _Collection:
         self._try(path, remove)
 
     def _remove_quarantined(self, grace_s: float) -> None:
-        for parent in (self._layout.path, self._trees.layers):
-            directory = f"{parent}/{QUARANTINE}"
-            for name in _names(directory):
-                self._try(f"{directory}/{name}", partial(_remove_old, f"{directory}/{name}", grace_s))
+        layers = _names(f"{self._trees.layers}/{QUARANTINE}")
+        if layers:
+            # A pod that runs has its layer mounted, wherever that was moved.
+            used = self._layers_of_pods()
+            layers = [name for name in layers if "sha256:" + name.partition(".")[0] not in used]
+        blobs = _names(f"{self._layout.path}/{QUARANTINE}")
+        for parent, names in ((self._layout.path, blobs), (self._trees.layers, layers)):
+            for path in (f"{parent}/{QUARANTINE}/{name}" for name in names):
+                self._try(path, partial(_remove_old, path, grace_s))
 
     def _try(self, path: str, remove: Callable[[], object]) -> None:
         """Removes something; where that fails it is passed over."""
@@ -213,7 +228,14 @@ class _Collection:
             for name in _names(f"{self._layout.path}/blobs/sha256")
             if is_digest(digest := "sha256:" + name)
         }
-        candidates = there - reachable(self._layout).blobs
+        candidates = sorted(there - reachable(self._layout).blobs)
+        count = size_bytes = 0
+        for part in _parts(candidates):
+            some, some_bytes = self._collect_some_blobs(part)
+            count, size_bytes = count + some, size_bytes + some_bytes
+        return count, size_bytes
+
+    def _collect_some_blobs(self, candidates: Sequence[str]) -> tuple[int, int]:
         locks = self._lock_all((digest, self._layout.blob_path(digest)) for digest in candidates)
         count = size_bytes = 0
         try:
@@ -230,7 +252,9 @@ class _Collection:
                 held.close()
         return count, size_bytes
 
-    def _lock_all(self, named_paths: Iterable[tuple[str, str]]) -> dict[str, Lock]:
+    def _lock_all(
+        self, named_paths: Iterable[tuple[str, str]], lock: Callable[..., Lock | None] = lock
+    ) -> dict[str, Lock]:
         """Exclusive locks on those that nobody has locked."""
         locks = {}
         for name, path in named_paths:
@@ -257,6 +281,12 @@ def _remove_old(path: str, grace_s: float) -> None:
         hands.remove(path)
     finally:
         hands.close()
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as there may be locks."""
+    for start in range(0, len(names), _AT_ONCE):
+        yield names[start : start + _AT_ONCE]
 
 
 def _age_s(fd: int) -> float:

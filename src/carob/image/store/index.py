@@ -8,7 +8,7 @@ from carob.errors import CorruptData, NotFound
 from carob.image.files.durable import replace_file
 from carob.image.files.locks import lock
 from carob.image.store.layout import INDEX_FILE, LAYOUT_FILE, TEMPORARY, Layout
-from carob.image.store.resolve import entry_name
+from carob.image.store.resolve import entry_name, manifest_digest
 from carob.spec.oci.descriptor import INDEX, REF_NAME, Descriptor
 from carob.spec.oci.document import INDEX_BYTES, encode_document, list_field, parse_document
 
@@ -50,8 +50,8 @@ def update_index(layout: Layout, change: Callable[[list[Any]], list[Any]]) -> No
 def add_name(layout: Layout, name: str, descriptor: Descriptor, *, must_be_there: bool = False) -> None:
     """Gives ``name`` (in normal form) to a manifest; whatever had it before loses it.
 
-    With ``must_be_there``, ``NotFound`` unless the index names the manifest by now: its blobs may have been
-    collected otherwise.
+    With ``must_be_there``, ``NotFound`` unless the index leads to the manifest by now: its blobs may have
+    been collected otherwise.
     """
     named = Descriptor(
         descriptor.media_type,
@@ -63,7 +63,7 @@ def add_name(layout: Layout, name: str, descriptor: Descriptor, *, must_be_there
 
     def change(entries: list[Any]) -> list[Any]:
         if must_be_there and not any(
-            isinstance(entry, dict) and entry.get("digest") == descriptor.digest for entry in entries
+            manifest_digest(layout, entry) == descriptor.digest for entry in entries
         ):
             raise NotFound(f"image {descriptor.digest} was removed meanwhile")
         return [entry for entry in entries if entry_name(entry) != name] + [named.document()]

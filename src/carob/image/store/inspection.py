@@ -15,6 +15,7 @@ from carob.image.store.resolve import (
     find_image,
     index_entries,
     load_image,
+    manifest_digest,
     read_manifest,
 )
 from carob.image.store.resolved import ResolvedImage
@@ -91,7 +92,7 @@ def inspect_image(directory: str, layout: Layout, name: str) -> dict[str, Any]:
     names = {
         entry_name(entry)
         for entry in index_entries(layout)
-        if isinstance(entry, dict) and entry.get("digest") == descriptor.digest
+        if manifest_digest(layout, entry) == descriptor.digest
     }
     digests = [descriptor.digest, descriptor.annotations.get(ORIGINAL), descriptor.annotations.get(ROOT)]
     sizes = {layer.digest: layer.size_bytes for layer in (*image.layers, manifest.config, descriptor)}

@@ -6,13 +6,21 @@ import os
 
 from carob.errors import CarobError
 from carob.image.store.layout import Layout
-from carob.image.store.resolve import entry_name, index_entries, load_image, manifest_for_host
+from carob.image.store.resolve import entry_name, index_entries, manifest_for_host, read_documents
 from carob.image.store.resolved import ImageSummary
 from carob.spec.oci.descriptor import Descriptor, parse_descriptor
 
 
 def list_images(layout: Layout) -> list[ImageSummary]:
     """One summary for each manifest that the index names, sorted by names."""
+    named, broken = named_manifests(layout)
+    sizes: dict[str, int] = {}  # most layers are of several images
+    summaries = [_summary(layout, descriptor, names, sizes) for descriptor, names in named]
+    return sorted(summaries + broken, key=lambda summary: (summary.names, summary.image_id))
+
+
+def named_manifests(layout: Layout) -> tuple[list[tuple[Descriptor, tuple[str, ...]]], list[ImageSummary]]:
+    """Each manifest that the index names, with its names, sorted; and what is no image."""
     names: dict[str, set[str]] = {}
     descriptors: dict[str, Descriptor] = {}
     broken = []
@@ -29,18 +37,22 @@ def list_images(layout: Layout) -> list[ImageSummary]:
             continue
         descriptors[descriptor.digest] = descriptor
         names.setdefault(descriptor.digest, set()).add(name)
-    summaries = [
-        _summary(layout, descriptor, tuple(sorted(filter(None, names[digest]))))
-        for digest, descriptor in descriptors.items()
+    named = [
+        (descriptor, tuple(sorted(filter(None, names[digest])))) for digest, descriptor in descriptors.items()
     ]
-    return sorted(summaries + broken, key=lambda summary: (summary.names, summary.image_id))
+    return named, broken
 
 
-def _summary(layout: Layout, descriptor: Descriptor, names: tuple[str, ...]) -> ImageSummary:
+def _summary(
+    layout: Layout, descriptor: Descriptor, names: tuple[str, ...], sizes: dict[str, int]
+) -> ImageSummary:
     try:
-        image = load_image(layout, "", descriptor)
-        digests = {descriptor.digest, image.config_digest, *(layer.digest for layer in image.layers)}
-        size_bytes = sum(os.stat(layout.blob_path(digest)).st_size for digest in digests)
+        manifest, config = read_documents(layout, descriptor)
+        digests = {descriptor.digest, manifest.config.digest, *(layer.digest for layer in manifest.layers)}
+        for digest in digests:
+            if digest not in sizes:
+                sizes[digest] = os.stat(layout.blob_path(digest)).st_size
+        size_bytes = sum(map(sizes.__getitem__, digests))
     except CarobError as error:
         return ImageSummary(names=names, image_id=descriptor.digest, problem=error.message)
     except OSError as error:
@@ -48,9 +60,9 @@ def _summary(layout: Layout, descriptor: Descriptor, names: tuple[str, ...]) -> 
         return ImageSummary(names=names, image_id=descriptor.digest, problem=problem)
     return ImageSummary(
         names=names,
-        image_id=image.image_id,
+        image_id=descriptor.digest,
         size_bytes=size_bytes,
-        created=image.config.get("created") or "",
-        architecture=image.architecture,
-        os=image.os,
+        created=config.get("created") or "",
+        architecture=config["architecture"],
+        os=config["os"],
     )

@@ -13,7 +13,11 @@ from carob.spec.oci.descriptor import Descriptor, Platform, platform_of_machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from carob.image.store.resolved import ResolvedImage
+
+    Warn = Callable[[str], object]
 
 ATTESTATION = "vnd.docker.reference.type"
 """An annotation of buildkit's: the manifest says something about another one, and is no image."""
@@ -64,6 +68,22 @@ def choose_manifest(descriptors: Sequence[Descriptor], wanted: Platform, what: s
 def runs_on(platform: Platform, wanted: Platform) -> bool:
     """Whether an image of ``platform`` is one for ``wanted``."""
     return _rank(platform, wanted) >= 0
+
+
+def check_platform(image: ResolvedImage, wanted: Platform | None, what: str, warn: Warn) -> None:
+    """Whether an image that is for one platform is for ``wanted``: ``NotFound`` where not. Where nobody asked
+    for a platform, and it is not for this host, ``warn`` is told: it may be labelled wrongly.
+    """
+    needed = wanted or host_platform()
+    # Most images of a single platform do not say their variant.
+    own = Platform(image.architecture, image.os, image.config.get("variant") or needed.variant)
+    if runs_on(own, needed):
+        return
+    if wanted is not None:
+        raise NotFound(
+            f"{what} is an image for {own}, not for {wanted}", hint="without --platform it is taken as it is"
+        )
+    warn(f"{what} is an image for {own}, and this host is {needed}")
 
 
 def _is_attestation(descriptor: Descriptor) -> bool:

@@ -8,12 +8,14 @@ from carob.image.store.layout import Layout
 from carob.image.store.resolve import (
     entry_name,
     find_image,
+    has_repository,
     index_entries,
     load_image,
-    manifest_for_host,
+    manifest_digest,
     parse_reference_or_id,
 )
-from carob.spec.oci.descriptor import Descriptor, parse_descriptor
+from carob.spec.oci.descriptor import Descriptor
+from carob.spec.reference import parse_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def remove_image(layout: Layout, name_or_id: str, in_use: Collection[str]) -> No
     def drop(entries: list[Any]) -> list[Any]:
         kept, others = [], 0
         for entry in entries:
-            is_ours = _manifest_digest(layout, entry) == descriptor.digest
+            is_ours = manifest_digest(layout, entry) == descriptor.digest
             if is_by_id and is_ours:
                 continue
             if not is_by_id and _is_named(entry, found, descriptor):
@@ -51,20 +53,9 @@ def _is_named(entry: object, name: str, descriptor: Descriptor) -> bool:
     if entry_name(entry) == name:
         return True
     # A name with a digest stands for the entry of that repository and digest.
-    repository, at, _ = name.partition("@")
-    return (
-        bool(at)
-        and isinstance(entry, dict)
-        and entry.get("digest") == descriptor.digest
-        and entry_name(entry).rpartition(":")[0] == repository.rpartition(":")[0]
-    )
-
-
-def _manifest_digest(layout: Layout, entry: object) -> str:
-    try:
-        return manifest_for_host(layout, parse_descriptor(entry, "index.json")).digest
-    except CarobError:
-        return ""
+    if "@" not in name or not isinstance(entry, dict) or entry.get("digest") != descriptor.digest:
+        return False
+    return has_repository(entry, parse_reference(name))
 
 
 def _check_unused(layout: Layout, descriptor: Descriptor, name: str, in_use: Collection[str]) -> None:
@@ -88,7 +79,7 @@ def _drop_broken(layout: Layout, name: str) -> bool:
     broken = [
         entry
         for entry in index_entries(layout)
-        if entry_name(entry) == wanted and not _manifest_digest(layout, entry)
+        if entry_name(entry) == wanted and not manifest_digest(layout, entry)
     ]
     if broken:
         update_index(layout, lambda entries: [entry for entry in entries if entry not in broken])

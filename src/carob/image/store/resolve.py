@@ -107,13 +107,8 @@ def parse_reference_or_id(text: str) -> Reference | None:
 
 def load_image(layout: Layout, name: str, descriptor: Descriptor) -> ResolvedImage:
     """Reads and checks manifest and configuration."""
-    manifest = read_manifest(layout, descriptor)
-    config = parse_config(layout.read_document(manifest.config), f"image config {manifest.config.digest}")
+    manifest, config = read_documents(layout, descriptor)
     identifiers = diff_ids(config, f"image config {manifest.config.digest}")
-    if len(identifiers) != len(manifest.layers):
-        raise CorruptData(
-            f"image {descriptor.digest}: {len(manifest.layers)} layers but {len(identifiers)} diff ids"
-        )
     return ResolvedImage(
         image_id=descriptor.digest,
         name=name or descriptor.digest,
@@ -123,6 +118,16 @@ def load_image(layout: Layout, name: str, descriptor: Descriptor) -> ResolvedIma
         diff_ids=identifiers,
         chain_ids=chain_ids(identifiers),
     )
+
+
+def read_documents(layout: Layout, descriptor: Descriptor) -> tuple[Manifest, dict[str, Any]]:
+    """Manifest and configuration, each checked, and that they have the same number of layers."""
+    manifest = read_manifest(layout, descriptor)
+    config = parse_config(layout.read_document(manifest.config), f"image config {manifest.config.digest}")
+    count = len(config["rootfs"].get("diff_ids") or ()) if config.get("rootfs") else 0
+    if count != len(manifest.layers):
+        raise CorruptData(f"image {descriptor.digest}: {len(manifest.layers)} layers but {count} diff ids")
+    return manifest, config
 
 
 def read_manifest(layout: Layout, descriptor: Descriptor) -> Manifest:
@@ -143,10 +148,18 @@ def manifest_for_host(layout: Layout, descriptor: Descriptor) -> Descriptor:
     raise CorruptData(f"image index {descriptor.digest}: indexes in indexes")
 
 
+def manifest_digest(layout: Layout, entry: object) -> str:
+    """The digest of the manifest for this host that an unchecked index entry leads to, or ``""``."""
+    try:
+        return manifest_for_host(layout, parse_descriptor(entry, "index.json")).digest
+    except CarobError:
+        return ""
+
+
 def _find_by_name(layout: Layout, entries: list[Any], reference: Reference) -> Descriptor | None:
     what = f"{layout.path}/index.json"
     if reference.digest:
-        return _find(layout, entries, lambda entry: _has_repository(entry, reference), reference.digest)
+        return _find(layout, entries, lambda entry: has_repository(entry, reference), reference.digest)
     # The normal form of a name adds a tag and changes nothing else, so none has to be parsed here.
     wanted = (str(reference), reference.repository if reference.tag == DEFAULT_TAG else "")
     # The last of several entries of one name is the one that was added last.
@@ -157,7 +170,8 @@ def _find_by_name(layout: Layout, entries: list[Any], reference: Reference) -> D
     return None
 
 
-def _has_repository(entry: object, reference: Reference) -> bool:
+def has_repository(entry: object, reference: Reference) -> bool:
+    """Whether the name of an index entry is one of this repository."""
     try:
         return parse_reference(entry_name(entry)).repository == reference.repository
     except InvalidInput:
@@ -181,7 +195,10 @@ def _find(
     made_from: dict[str, Descriptor] = {}
     nested = []
     for entry in filter(is_candidate, entries):
-        descriptor = parse_descriptor(entry, f"{layout.path}/index.json")
+        try:
+            descriptor = parse_descriptor(entry, f"{layout.path}/index.json")
+        except CorruptData:
+            continue  # another image's trouble
         if descriptor.media_type in INDEX_TYPES:
             nested.append(descriptor)
         elif descriptor.digest.startswith(prefix):
@@ -214,5 +231,9 @@ def _not_found(entries: list[Any], reference: Reference | None, text: str) -> No
         if related:
             return NotFound(message, hint=f"there is {', '.join(related[:5])}")
     if names:
-        return NotFound(message, hint="'carob image list' shows the images that are here")
-    return NotFound(message, hint="import one: carob image import PATH --name NAME")
+        hint = "'carob image list' shows the images that are here"
+    else:
+        hint = "import one: carob image import PATH --name NAME"
+    if reference is not None and not reference.domain:
+        hint += f"; a registry's is docker://HOST/{reference}"
+    return NotFound(message, hint=hint)

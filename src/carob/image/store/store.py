@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.image.archives.save import ArchiveFormat
+    from carob.image.cancel import Cancellation
+    from carob.image.fetch.pull import FetchOptions
+    from carob.image.layers.trees import Trees
+    from carob.image.limits import ImageLimits
     from carob.image.store.inspection import HistoryEntry
     from carob.image.store.resolved import ImageSummary, ResolvedImage
     from carob.image.store.usage import Usage
     from carob.image.store.verify import Verified
     from carob.spec.address import ImageAddress
+    from carob.spec.oci.descriptor import Platform
 
     Summaries = list[ImageSummary]
     History = list[HistoryEntry]
@@ -76,22 +81,40 @@ class Store:
         return load_image(self.layout, target, descriptor)
 
     def import_rootfs(
-        self, path: str, *, name: str, config: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        *,
+        name: str,
+        config: Mapping[str, Any] | None = None,
+        platform: Platform | None = None,
+        limits: ImageLimits | None = None,
+        trees: Trees | None = None,
+        cancel: Cancellation | None = None,
     ) -> ResolvedImage:
         """Makes an image of one layer from a root file system: a directory, or a tar (plain, gzip, zstd, xz
         or bzip2; a pipe will do).
 
         ``config`` has keys of an image configuration's inner object (``Env``, ``Entrypoint``, ``Cmd``,
         ``User``, ``WorkingDir``, ``Labels`` ...) and goes over the defaults: a PATH, and ``Cmd``
-        ``["/bin/sh"]`` where there is one. The same tree gives the same image id. An image of this name
-        loses it.
+        ``["/bin/sh"]`` where there is one. ``platform`` is what it is for, by default this host's. The
+        same tree gives the same image id. An image of this name loses it. With ``trees`` it is unpacked
+        first: what cannot be has no name then.
         """
         from carob.image.archives.rootfs import import_rootfs
         from carob.image.failures import translate
 
         target = new_image_name(name)
         try:
-            descriptor = import_rootfs(self.layout, path, target, dict(config or {}))
+            descriptor = import_rootfs(
+                self.layout,
+                path,
+                target,
+                dict(config or {}),
+                platform=platform,
+                limits=limits,
+                trees=trees,
+                cancel=cancel,
+            )
         except OSError as error:
             raise translate(error, f"importing {path}") from error
         return load_image(self.layout, target, descriptor)
@@ -107,17 +130,14 @@ class Store:
         transport = OCI if os.path.isdir(path) else OCI_ARCHIVE
         return self._take(ImageAddress(transport, path, reference), name)
 
-    def import_path(self, path: str, *, name: str) -> ResolvedImage:
+    def import_path(self, path: str, *, name: str, options: FetchOptions | None = None) -> ResolvedImage:
         """Takes in whatever ``path`` is: a root file system, an OCI image layout, an archive of ``docker
-        save``, or a directory that skopeo wrote. Nothing is unpacked yet.
+        save``, a directory that skopeo wrote, or, where the options' remotes know those, an ACI. Nothing is
+        unpacked yet.
         """
         from carob.image.archives.kind import address_of_path
-        from carob.image.sources.open import is_rootfs
 
-        address = address_of_path(path)
-        if is_rootfs(address):
-            return self.import_rootfs(path, name=name)
-        return self._take(address, name)
+        return self._take(address_of_path(path), name, options)
 
     def save(self, names: Sequence[str], target: str | int, kind: ArchiveFormat) -> None:
         """Writes images as one archive that other tools load: to a path, all or nothing, or to an open file
@@ -155,10 +175,10 @@ class Store:
 
         return verify_store(self.directory, quarantine=quarantine)
 
-    def _take(self, address: ImageAddress, name: str) -> ResolvedImage:
+    def _take(self, address: ImageAddress, name: str, options: FetchOptions | None = None) -> ResolvedImage:
         from carob.image.fetch.pull import take_in
 
-        return take_in(self, None, address, name=name)
+        return take_in(self, None, address, name=name, options=options)
 
 
 def new_image_name(text: str) -> str:

@@ -7,18 +7,21 @@ again, and the next start, or fetch, unpacks a layer again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from carob.errors import CarobError, CorruptData, NotFound
+from carob.errors import CarobError, CorruptData, NotFound, Unsupported
 from carob.image.failures import translate
 from carob.image.files.durable import make_directory, sync_directory
 from carob.image.files.locks import lock
+from carob.image.files.overlay import OverlayForm
 from carob.image.layers.hands import open_hands
-from carob.image.layers.trees import Trees
+from carob.image.layers.mode import mode_here
+from carob.image.layers.trees import Trees, lock_layer
 from carob.image.store.layout import QUARANTINE, Layout, open_regular
 from carob.image.store.listing import list_images
 from carob.spec.reference import is_digest
@@ -46,8 +49,8 @@ class Broken:
 
 
 class Verified:
-    """What was read: ``blobs`` of ``blob_bytes``, ``layers``; ``unrecorded`` are chain ids of layers of which
-    nothing was recorded; and what is ``broken``.
+    """What was read: ``blobs`` of ``blob_bytes``, ``layers``; ``unrecorded`` are chain ids of layers that
+    were not checked, because nothing was recorded of them, or by a newer carob; and what is ``broken``.
     """
 
     __slots__ = ("blob_bytes", "blobs", "broken", "layers", "unrecorded")
@@ -69,7 +72,7 @@ class Verified:
 
 def verify_store(directory: str, *, quarantine: bool = True) -> Verified:
     """Verifies the store of a data directory. Nothing is changed without ``quarantine``; what a fetch or a
-    start holds at the moment stays where it is.
+    start holds at the moment stays where it is. ``Conflict`` for the store of another user.
     """
     try:
         with ExitStack() as stack:
@@ -82,6 +85,9 @@ class _Verification:
     def __init__(self, directory: str, quarantine: bool, stack: ExitStack) -> None:
         self._layout = Layout(directory + "/images")
         self._trees = Trees(directory)
+        # Owners of another user's layers are others to us: all of them would seem broken.
+        mode = mode_here()
+        self._trees.check_form(OverlayForm.USER if mode is None else mode.form)
         self._quarantine = quarantine
         self._broken: list[Broken] = []
         self._layers = [
@@ -137,13 +143,15 @@ class _Verification:
         return size_bytes
 
     def _check_layer(self, chain_id: str) -> bool:
-        """Compares one layer with its record; whether it has one."""
+        """Compares one layer with its record; whether it has one that can be read."""
         assert self._hands is not None
         path = self._trees.layer_path(chain_id)
         try:
             problems = self._hands.check(path, self._trees.record_path(chain_id))
         except (NotFound, FileNotFoundError):
             return not os.path.isdir(path)
+        except Unsupported:  # a newer carob wrote it
+            return False
         except CarobError as error:
             problems = [error.message]
         except OSError as error:  # one rotten layer stops no other's check
@@ -161,7 +169,14 @@ class _Verification:
                 self._broken.append(Broken("image", name, summary.problem))
 
     def _note(self, kind: str, name: str, problem: str, path: str) -> None:
-        moved_to = self._put_aside(kind, path) if self._quarantine else ""
+        moved_to = ""
+        try:
+            if self._quarantine:
+                moved_to = self._put_aside(kind, path)
+        except OSError as error:  # one that cannot be moved stops no other's check
+            problem += f" ({error.strerror}, so it stays)"
+            self._broken.append(Broken(kind, name, problem))
+            return
         if not moved_to and not os.path.lexists(path):
             return  # collected meanwhile
         if self._quarantine and not moved_to:
@@ -175,7 +190,10 @@ class _Verification:
         target = f"{top}/{QUARANTINE}/{name}.{os.urandom(4).hex()}"
         make_directory(os.path.dirname(target), mode=0o700)
         try:
-            held = lock(path, exclusive=True, wait=False)
+            if kind == "layer":
+                held = lock_layer(path, exclusive=True, wait=False, hands=self._hands)
+            else:
+                held = lock(path, exclusive=True, wait=False)
             if held is None:
                 return ""
             with held:
@@ -185,8 +203,10 @@ class _Verification:
                     os.rename(path, target)
         except FileNotFoundError:
             return ""
-        except OSError:  # a link or a socket: nothing that could be locked, or held
-            os.rename(path, target)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            os.rename(path, target)  # a link or a socket: nothing that could be locked, or held
         sync_directory(parent)
         return target
 

@@ -42,7 +42,7 @@ def number(digits: bytes) -> int:
     if not text:
         return 0
     if text.strip(b"01234567"):
-        raise ValueError(f"not an octal number: {digits!r}")
+        raise ValueError(f"not an octal number: {_shown(digits)}")
     return int(text, 8)
 
 
@@ -72,7 +72,7 @@ def pax_records(data: bytes, what: str) -> list[tuple[str, bytes]]:
 def pax_integer(value: bytes, what: str) -> int:
     """A decimal number that is not negative."""
     if not value.isdigit() or len(value) > 19:
-        raise CorruptData(f"{what}: broken PAX number {value[:30]!r}")
+        raise CorruptData(f"{what}: broken PAX number {_shown(value[:30])}")
     return int(value)
 
 
@@ -81,10 +81,14 @@ def pax_time_ns(value: bytes, what: str) -> int:
     negative = value.startswith(b"-")
     seconds, _, fraction = value.removeprefix(b"-").partition(b".")
     if not seconds.isdigit() or len(seconds) > 19 or (fraction and not fraction.isdigit()):
-        raise CorruptData(f"{what}: broken PAX time {value[:30]!r}")
+        raise CorruptData(f"{what}: broken PAX time {_shown(value[:30])}")
     if int(seconds) >= _TIME_LIMIT_S:
         raise CorruptData(f"{what}: a time out of range")
     nanoseconds = int(seconds) * _NANOSECONDS + int(fraction[:9].ljust(9, b"0"))
     if not negative:
         return nanoseconds
     return -nanoseconds - (1 if fraction[9:].strip(b"0") else 0)
+
+
+def _shown(value: bytes) -> str:
+    return repr(value.decode("ascii", "backslashreplace"))

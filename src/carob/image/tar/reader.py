@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 
 from carob.errors import CorruptData, Unsupported
+from carob.image.limits import limit_hint
 from carob.image.tar import header
 from carob.image.tar.acl import acl_xattrs
 from carob.image.tar.entry import DEVICES, Entry, EntryType
@@ -50,12 +51,10 @@ class TarReader:
         what: str,
         *,
         limits: UnpackLimits = LIMITS,
-        limit_entries: int | None = None,
     ) -> None:
         self._source = TarSource(read, what)
         self._what = what
         self._limits = limits
-        self._limit_entries = limit_entries or limits.entries
         self._pending: Iterator[memoryview] = iter(())
         self._numbers: dict[bytes, int] = {}  # modes and owners repeat
         self._times: dict[bytes, int] = {}
@@ -71,8 +70,10 @@ class TarReader:
             if entry is None:
                 continue
             count += 1
-            if count > self._limit_entries:
-                raise CorruptData(f"{self._what}: more than {self._limit_entries} entries")
+            if count > self._limits.entries:
+                raise CorruptData(
+                    f"{self._what}: more than {self._limits.entries} entries", hint=limit_hint("entries")
+                )
             yield entry
             for _ in self._pending:
                 pass
@@ -207,7 +208,9 @@ class TarReader:
         kind = _TYPES.get(flag)
         if kind is None:
             if flag != b"S":
-                raise Unsupported(f"{self._named(path)}: the tar entry type {flag!r}")
+                raise Unsupported(
+                    f"{self._named(path)}: the tar entry type {flag.decode('ascii', 'backslashreplace')!r}"
+                )
             return EntryType.FILE
         # Before POSIX a directory was a file whose name ends with a slash.
         return EntryType.DIRECTORY if flag == b"\0" and path.endswith(b"/") else kind

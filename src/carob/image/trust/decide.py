@@ -74,14 +74,36 @@ def check(
     """
     if "sha256:" + hashlib.sha256(manifest).hexdigest() != digest:
         raise CorruptData(f"manifest {digest} does not have its digest")
+    read = read or read_key_file
+    _check(
+        requirements,
+        str(identity or digest),
+        lambda requirement: _reasons_against(requirement, digest, identity, signatures, read),
+    )
+
+
+def check_unsigned(requirements: Requirements, what: str) -> None:
+    """The same for ``what`` cannot have been signed."""
+
+    def reasons_against(requirement: Requirement) -> Sequence[str]:
+        if isinstance(requirement, SignedBy | SigstoreSigned):
+            return ["it is not signed"]
+        return _reasons_against(requirement, "", None, Signatures(), read_key_file)
+
+    _check(requirements, what, reasons_against)
+
+
+def _check(
+    requirements: Requirements, what: str, reasons_against: Callable[[Requirement], Sequence[str]]
+) -> None:
     if not requirements.items:
         raise Rejected(f"{requirements.what}: nothing is said, so nothing is let in")
     for requirement in requirements.items:
-        reasons = _reasons_against(requirement, digest, identity, signatures, read or read_key_file)
+        reasons = reasons_against(requirement)
         if reasons:
             said = "; ".join(reasons[:_REASONS])
             raise Rejected(
-                f"image {identity or digest} is not let in by {requirements.what}: {said}",
+                f"image {what} is not let in by {requirements.what}: {said}",
                 hint="have it signed, or change the policy",
             )
 

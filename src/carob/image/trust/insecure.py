@@ -7,6 +7,7 @@ from carob.errors import InvalidInput
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 WORDS = ("image", "tls", "http", "pubkey")
 _HINT = "none, all, all-fetch, or some of image, tls, http, pubkey"
@@ -62,7 +63,13 @@ class Insecure:
 
 def parse_insecure(text: str | Iterable[str]) -> Insecure:
     """Parses ``image,http``, ``none``, ``all-fetch`` or ``all``; ``InvalidInput`` for another word."""
-    words = text.split(",") if isinstance(text, str) else list(text)
+    words: list[Any] = []
+    try:
+        words += text.split(",") if isinstance(text, str) else text
+    except TypeError:
+        words = [text]
+    if not all(isinstance(word, str) for word in words):
+        raise InvalidInput(f"insecure options are words, not {text!r:.100}", hint=_HINT)
     given: set[str] = set()
     for word in filter(None, (word.strip() for word in words)):
         if word not in WORDS and word not in _SETS:

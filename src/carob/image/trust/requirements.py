@@ -90,6 +90,11 @@ class Requirements:
     def __repr__(self) -> str:
         return f"Requirements({self.what!r}, {self.items!r})"
 
+    def without_signatures(self) -> Requirements:
+        """What is left where nobody asks for signatures: what is rejected stays so."""
+        kept = tuple(item for item in self.items if isinstance(item, AcceptAnything | Reject))
+        return Requirements(self.what, kept or (AcceptAnything(),))
+
     @property
     def wants_signatures(self) -> bool:
         """Whether signatures have to be looked for."""

@@ -1,24 +1,27 @@
-"""Where signatures of OCI images are: in a lookaside directory, beside an image, in its repository.
+"""Where signatures of OCI images are: in a lookaside place, beside an image, in its repository.
 
-A lookaside directory is laid out as podman and skopeo have it (containers-registries.d(5))::
+A lookaside place, a directory or a web site, is laid out as podman and skopeo have it
+(containers-registries.d(5))::
 
-    <directory>/<path of the repository, without its host>@sha256=<hex>/signature-1, signature-2, ...
+    <place>/<path of the repository, without its host>@sha256=<hex>/signature-1, signature-2, ...
 """
 
 from __future__ import annotations
 
 import os
+from urllib.parse import unquote
 
-from carob.errors import CorruptData, NotFound
+from carob.errors import CorruptData, NotFound, Unsupported
 from carob.image.store.layout import open_regular, read_whole
 from carob.image.trust.openpgp_packets import SIGNATURE_BYTES
+from carob.image.trust.registries_d import lookaside_places
 from carob.image.trust.scopes import scopes_of
 from carob.image.trust.sigstore import MEDIA_TYPE, SIGNATURE, SigstoreSignature, attachment_tag
 from carob.spec.oci.manifest import parse_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from carob.image.sources.source import Source
     from carob.image.trust.docker_reference import DockerReference
@@ -30,23 +33,33 @@ _SIMPLE_FORMAT = b"\0simple-signing\n"
 
 
 class Lookaside:
-    """Which directory has the signatures of which images.
+    """Which place has the signatures of which images.
 
-    ``directories`` are by scope, as in a policy (``example.org/team``); the most precise is taken, ``""`` is
-    for all others. By default that is the directory of podman and skopeo.
+    ``places`` are URLs by scopes, as ``lookaside_places`` gives them, which is asked where there are none:
+    the most precise is taken, ``""`` is for all others, and where that is missing too, the directory of
+    podman and skopeo. ``get`` gets a small file of a URL, or raises ``NotFound``.
     """
 
-    def __init__(self, directories: Mapping[str, str] | None = None) -> None:
-        self._directories = {"": default_lookaside()} if directories is None else dict(directories)
+    def __init__(
+        self, places: Mapping[str, str] | None = None, *, get: Callable[[str], bytes] | None = None
+    ) -> None:
+        self._places = places
+        self._get = get
 
     def signatures(self, image: DockerReference, digest: str) -> list[bytes]:
-        """The simple signatures of one manifest of an image; none where there is no directory."""
-        for scope in (*scopes_of("docker", str(image)), ""):
-            directory = self._directories.get(scope)
-            if directory is not None:
-                place = f"{directory}/{image.path}@{digest.replace(':', '=', 1)}"
-                return [blob for blob in _numbered(place + "/") if isinstance(blob, bytes)]
-        return []
+        """The simple signatures of one manifest of an image."""
+        if self._places is None:
+            self._places = lookaside_places()
+        scopes = (*scopes_of("docker", str(image)), "")
+        base = next((self._places[scope] for scope in scopes if scope in self._places), "")
+        url, mark, query = (base or f"file://{default_lookaside()}").partition("?")
+        place = f"{url}/{image.path}@{digest.replace(':', '=', 1)}/"
+        if url.startswith("file://"):
+            return _simple(_numbered(_in_directory(unquote(place.removeprefix("file://")))))
+        get = self._get
+        if get is None:
+            raise Unsupported(f"the signatures at {url} cannot be got from here")
+        return _simple(_numbered(lambda name: get(place + name + mark + query)))
 
 
 def default_lookaside() -> str:
@@ -58,9 +71,9 @@ def default_lookaside() -> str:
 
 def directory_signatures(path: str) -> tuple[list[bytes], list[SigstoreSignature]]:
     """The signatures that skopeo writes beside an image in a directory (``dir:``): simple, and cosign's."""
-    found = _numbered(path + "/")
+    found = _numbered(_in_directory(path + "/"))
     return (
-        [one for one in found if isinstance(one, bytes)],
+        _simple(found),
         [one for one in found if isinstance(one, SigstoreSignature)],
     )
 
@@ -104,17 +117,24 @@ def _blob(source: Source, descriptor: Descriptor, what: str) -> bytes:
     return data
 
 
-def _numbered(prefix: str) -> list[bytes | SigstoreSignature]:
-    """The files ``<prefix>signature-1`` and on, up to the first that is not there."""
+def _numbered(get: Callable[[str], bytes]) -> list[bytes | SigstoreSignature]:
+    """The files ``signature-1`` and on, up to the first that is not there."""
     found: list[bytes | SigstoreSignature] = []
     for number in range(1, _SIGNATURES + 1):
-        path = f"{prefix}signature-{number}"
+        name = f"signature-{number}"
         try:
-            fd = open_regular(path)
-        except (FileNotFoundError, NotADirectoryError):
+            found.append(_parsed(get(name), name))
+        except (FileNotFoundError, NotADirectoryError, NotFound):
             break
-        found.append(_parsed(read_whole(fd, path, SIGNATURE_BYTES), path))
     return found
+
+
+def _in_directory(prefix: str) -> Callable[[str], bytes]:
+    return lambda name: read_whole(open_regular(prefix + name), prefix + name, SIGNATURE_BYTES)
+
+
+def _simple(found: Sequence[bytes | SigstoreSignature]) -> list[bytes]:
+    return [one for one in found if isinstance(one, bytes)]
 
 
 def _parsed(blob: bytes, path: str) -> bytes | SigstoreSignature:

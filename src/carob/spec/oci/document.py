@@ -33,7 +33,8 @@ def parse_document(data: bytes, what: str, *, limit: int = DOCUMENT_BYTES) -> di
     except RecursionError as error:
         raise CorruptData(f"{what}: nested too deeply") from error
     except ValueError as error:
-        raise CorruptData(f"{what}: not JSON: {error}") from error
+        # Of a number with too many digits Python says after a semicolon how programs may allow them.
+        raise CorruptData(f"{what}: not JSON: {str(error).partition(';')[0]}") from error
     if not isinstance(value, dict):
         raise CorruptData(f"{what}: not a JSON object")
     return value
@@ -82,7 +83,7 @@ def text_list_field(document: dict[str, Any], key: str, what: str) -> list[str]:
     values = list_field(document, key, what)
     for value in values:
         if not isinstance(value, str):
-            raise CorruptData(f"{what}: {key!r} holds {_article(value)}, not only strings")
+            raise CorruptData(f"{what}: {key!r} holds {_article(value, 'null')}, not only strings")
         _check_text(value, key, what)
     return values
 
@@ -102,7 +103,7 @@ def text_map_field(document: dict[str, Any], key: str, what: str) -> dict[str, s
     values = map_field(document, key, what)
     for name, value in values.items():
         if not isinstance(value, str):
-            raise CorruptData(f"{what}: {key!r} has {_article(value)} at {name!r}, not a string")
+            raise CorruptData(f"{what}: {key!r} has {_article(value, 'null')} at {name!r}, not a string")
         _check_text(name, key, what)
         _check_text(value, key, what)
     return values
@@ -119,10 +120,10 @@ def _check_text(value: str, key: str, what: str) -> None:
             raise CorruptData(f"{what}: {key!r} holds half a surrogate pair") from error
 
 
-def _article(value: object) -> str:
+def _article(value: object, none: str = "missing") -> str:
     match value:
         case None:
-            return "missing"
+            return none
         case bool():
             return "a boolean"
         case str():

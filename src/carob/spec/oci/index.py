@@ -22,4 +22,4 @@ def check_schema_version(document: dict[str, Any], what: str) -> None:
     """Only version 2 of index and manifest was ever in use with OCI media types."""
     version = document.get("schemaVersion")
     if version != 2 or isinstance(version, bool):
-        raise CorruptData(f"{what}: schemaVersion is {str(version)[:20]}, not 2")
+        raise CorruptData(f"{what}: schemaVersion is {repr(version)[:20]}, not 2")

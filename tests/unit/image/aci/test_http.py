@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from carob.errors import (
     CarobError,
@@ -252,6 +254,24 @@ def test_a_server_that_doles_out_its_headers_is_given_up(raw: Callable[[Speak], 
     url = raw(lambda talk: talk.trickle(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000, 0.05))
     with pytest.raises(TimedOut, match="no answer within 1 second"):
         quick.get(url, limit_bytes=LIMIT)
+
+
+def test_time_that_is_up_before_the_connection_is_made_counts(
+    raw: Callable[[Speak], str], quick: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a name with a first address where nobody answers: there was nothing yet to cut."""
+    connect = HTTPConnection.connect
+
+    def slowly(connection: HTTPConnection) -> None:
+        time.sleep(1.2)
+        connect(connection)
+
+    monkeypatch.setattr(HTTPConnection, "connect", slowly)
+    url = raw(lambda talk: talk.trickle(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000, 0.05))
+    begun = time.monotonic()
+    with pytest.raises(TimedOut, match="no answer within 1 second"):
+        quick.get(url, limit_bytes=LIMIT)
+    assert time.monotonic() - begun < 20  # and not the five minutes of these headers
 
 
 def test_a_server_that_doles_out_its_body_is_given_up(raw: Callable[[Speak], str], quick: Web) -> None:

@@ -9,6 +9,7 @@ from carob.image.registry.client import Registry
 from carob.image.registry.endpoint import Endpoint
 from carob.image.registry.limits import Limits
 from carob.image.registry.proxies import Proxies
+from carob.image.registry.requester import Request
 from tests.unit.image.registry.raw_server import RawServer
 
 Connect = Callable[..., Registry]
@@ -28,6 +29,11 @@ def limits() -> Limits:
         longest_wait_s=2,
         helper_s=10,
     )
+
+
+def ping(client: Registry) -> None:
+    """Asks whether a registry is there and lets the user in; raises where not."""
+    client.send(Request("GET", client.url("/v2/"), f"the registry {client.endpoint.host}")).discard()
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import pytest
 from carob.errors import CarobError, CorruptData, PermissionDenied, Rejected, Unavailable, Unsupported
 from carob.image.registry.client import Registry
 from carob.image.registry.credentials import Credentials
-from carob.image.registry.listing import tags
+from carob.image.registry.limits import Limits
 from carob.image.registry.tokens import check_realm
 from carob.image.registry.urls import parse_url
-from tests.parts.faults import Answer, Fault, Redirect
+from tests.parts.faults import Answer, Fault, Redirect, unavailable
 from tests.parts.faulty_proxy import FaultyProxy, Seen
 from tests.parts.registry import Registry as Part
-from tests.unit.image.registry.conftest import Connect
+from tests.unit.image.registry.conftest import Connect, ping
 from tests.unit.image.registry.images import Image
 
 Proxy = Callable[..., FaultyProxy]
@@ -55,7 +55,7 @@ def bearer(realm: str, **more: str) -> dict[str, str]:
 
 def test_user_and_password(basic_registry: Part, connect: Connect) -> None:
     client, image = client_of(connect, basic_registry), Image(b"basic")
-    client.ping()
+    ping(client)
     image.push(client, "auth/basic")
     assert client.manifest("auth/basic", "latest")[1] == image.manifest
 
@@ -81,11 +81,11 @@ def test_tokens(token_registry: Part, connect: Connect) -> None:
     assert token_registry.tokens is not None
     before = len(token_registry.tokens.asked)
     client, image = client_of(connect, token_registry), Image(b"token")
-    client.ping()
+    ping(client)
     image.push(client, "auth/token", "one", "two")
     assert client.manifest("auth/token", "one")[1] == image.manifest
     assert client.blob_document("auth/token", image.config)
-    assert tags(client, "auth/token") == ["one", "two"]
+    assert client.manifest("auth/token", "two")[1] == image.manifest
     asked = token_registry.tokens.asked[before:]
     # One token for each kind of access, however many requests.
     assert [one.scopes for one in asked] == [
@@ -190,7 +190,7 @@ def test_nothing_is_sent_or_looked_up_before_it_is_asked_for(registry: Part, con
     def find(path: str) -> Credentials | None:
         raise AssertionError(path)
 
-    connect(registry.host, find_credentials=find).ping()
+    ping(connect(registry.host, find_credentials=find))
 
 
 def test_credentials_are_looked_up_by_the_repository(faulty_proxy: Proxy, connect: Connect) -> None:
@@ -452,7 +452,7 @@ def test_an_answer_without_a_token(wants_token: FaultyProxy, connect: Connect, b
         connect(wants_token.host, find_credentials=lambda _: ANN).manifest("x", "latest")
 
 
-@pytest.mark.parametrize("life", ["0", "-1", "1e999", "true", '"300"', "null", "1e300"])
+@pytest.mark.parametrize("life", ["0", "-1", "1e999", "true", '"300"', "null", "1e300", "9" * 400])
 def test_odd_lives_of_tokens(faulty_proxy: Proxy, connect: Connect, life: str) -> None:
     front = faulty_proxy()
     front.add(Answer(401, bearer("{self}/token"), BODY), target="/manifests/")
@@ -472,6 +472,15 @@ def test_a_token_server_that_says_no(wants_token: FaultyProxy, connect: Connect)
     assert "who are you?" in caught.value.message
     assert "a test" in caught.value.hint
     assert len([seen for seen in wants_token.seen if "/token" in seen.target]) == 1
+
+
+def test_a_token_server_in_trouble_is_asked_as_often_as_the_limits_say(
+    wants_token: FaultyProxy, connect: Connect, limits: Limits
+) -> None:
+    wants_token.add(unavailable(), target="/token", times=None)
+    with pytest.raises(Unavailable):
+        connect(wants_token.host, find_credentials=lambda _: ANN).manifest("x", "latest")
+    assert len([seen for seen in wants_token.seen if "/token" in seen.target]) == limits.attempts
 
 
 def test_a_registry_that_takes_no_token_is_not_asked_for_ever(
@@ -561,7 +570,7 @@ def test_what_a_registry_asks_for_is_not_repeated(faulty_proxy: Proxy, connect: 
 def test_nothing_is_logged(basic_registry: Part, connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     client = client_of(connect, basic_registry)
-    client.ping()
+    ping(client)
     assert basic_registry.credentials is not None
     assert basic_registry.credentials[1] not in caplog.text
     assert basic_registry.authorization().removeprefix("Basic ") not in caplog.text

@@ -16,17 +16,15 @@ from carob.errors import (
     CorruptData,
     InvalidInput,
     NotFound,
-    Rejected,
     Unavailable,
     Unsupported,
 )
-from carob.image.registry.listing import referrers, tags
 from carob.spec.oci.descriptor import DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor
 from carob.spec.oci.document import DOCUMENT_BYTES
 from tests.parts.faults import Answer, Chunked, Endless, Headers
 from tests.parts.faulty_proxy import FaultyProxy
 from tests.parts.registry import Registry as Part
-from tests.unit.image.registry.conftest import Connect
+from tests.unit.image.registry.conftest import Connect, ping
 from tests.unit.image.registry.images import Image, describe, digest, index_of, noise
 
 Proxy = Callable[..., FaultyProxy]
@@ -71,20 +69,18 @@ def test_what_is_not_there_is_named(registry: Part, connect: Connect) -> None:
     assert caught.value.hint
     with pytest.raises(NotFound):
         client.head_manifest("client/none", "1")
-    with pytest.raises(NotFound):
-        tags(client, "client/none")
 
 
 def test_ping(registry: Part, connect: Connect) -> None:
-    connect(registry.host).ping()
+    ping(connect(registry.host))
 
 
 def test_a_closed_client_fails(registry: Part, connect: Connect) -> None:
     client = connect(registry.host)
-    client.ping()
+    ping(client)
     client.close()
     with pytest.raises(Unavailable, match="given up"):
-        client.ping()
+        ping(client)
 
 
 def test_connections_are_used_again(registry: Part, faulty_proxy: Proxy, connect: Connect) -> None:
@@ -104,113 +100,6 @@ def test_connections_are_used_again(registry: Part, faulty_proxy: Proxy, connect
         with pytest.raises(NotFound):
             client.manifest("client/again", "none")
     assert len(opened) == before
-
-
-def test_tags(registry: Part, connect: Connect) -> None:
-    client, names = connect(registry.host), ["v1", "v2", "V_3.x-y"]
-    Image(b"tags").push(client, "client/tags", *names)
-    assert sorted(tags(client, "client/tags")) == sorted(names)
-
-
-def test_tags_page_by_page(faulty_proxy: Proxy, connect: Connect) -> None:
-    """Debian's registry gives all at once, so the pages are a front's."""
-    front = faulty_proxy()
-    following = {"Link": '</v2/x/tags/list?n=2&last=b>; rel="next"'}
-    front.add(Answer(200, following, b'{"tags": ["a", "b"]}'), target=r"tags/list\?n=1000$")
-    following = {"Link": "<{self}/v2/x/tags/list?n=2&last=d>; rel=next"}
-    front.add(Answer(200, following, b'{"tags": ["c", "d"]}'), target="last=b")
-    front.add(Answer(200, {}, b'{"tags": ["e"]}'), target="last=d")
-    assert tags(connect(front.host), "x") == ["a", "b", "c", "d", "e"]
-
-
-@pytest.mark.parametrize(
-    ("headers", "error", "words"),
-    [
-        ({"Link": '<{target}>; rel="next"'}, CorruptData, "in a circle"),
-        ({"Link": '<http://elsewhere.example/v2/>; rel="next"'}, Rejected, "elsewhere.example"),
-        ({"Link": '<file:///etc/passwd>; rel="next"'}, CorruptData, "no web address"),
-        ({"Link": '<http://user:hunter2@127.0.0.1/>; rel="next"'}, CorruptData, "no web address"),
-    ],
-)
-def test_pages_that_lead_astray(
-    faulty_proxy: Proxy, connect: Connect, headers: dict[str, str], error: type[Exception], words: str
-) -> None:
-    front = faulty_proxy()
-    front.add(Answer(200, headers, b'{"tags": ["a"]}'), target="tags/list", times=None)
-    with pytest.raises(error, match=words) as caught:
-        tags(connect(front.host), "x")
-    assert "hunter2" not in str(caught.value)
-    assert len([seen for seen in front.seen if "tags/list" in seen.target]) == 1
-
-
-def test_pages_without_end_come_to_one(
-    faulty_proxy: Proxy, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("carob.image.registry.listing._PAGES", 20)
-    front = faulty_proxy()
-    # The target grows with every page, so none is asked for twice.
-    front.add(
-        Answer(200, {"Link": '<{target}0>; rel="next"'}, b'{"tags": ["a"]}'), target="tags/list", times=None
-    )
-    with pytest.raises(CorruptData, match="have no end"):
-        tags(connect(front.host), "x")
-
-
-@pytest.mark.parametrize(
-    "link", ["", "nonsense", "<x", '</a>; rel="prev"', '</a>; rel="prev", </b>; rel="last"', "<>;", "</a>"]
-)
-def test_links_that_lead_nowhere_end_the_list(faulty_proxy: Proxy, connect: Connect, link: str) -> None:
-    front = faulty_proxy()
-    front.add(Answer(200, {"Link": link}, b'{"tags": ["a", "b"]}'), target="tags/list")
-    assert tags(connect(front.host), "x") == ["a", "b"]
-
-
-def test_the_next_page_among_other_links(faulty_proxy: Proxy, connect: Connect) -> None:
-    front = faulty_proxy()
-    link = '</first>; rel="prev"; title="a, b", </v2/x/tags/list?second>; foo=1; REL="last next"'
-    front.add(Answer(200, {"Link": link}, b'{"tags": ["a"]}'), target=r"tags/list\?n=")
-    front.add(Answer(200, {}, b'{"tags": null}'), target="second")
-    assert tags(connect(front.host), "x") == ["a"]
-    assert front.seen[-1].target == "/v2/x/tags/list?second"
-
-
-@pytest.mark.parametrize(
-    "body", [b"[]", b"{", b'{"tags": 1}', b'{"tags": [1]}', b'{"tags": ["a\\nb"]}', b"\xff"]
-)
-def test_lists_that_are_none(faulty_proxy: Proxy, connect: Connect, body: bytes) -> None:
-    front = faulty_proxy()
-    front.add(Answer(200, {}, body), target="tags/list")
-    with pytest.raises(CorruptData, match="the tags of docker://"):
-        tags(connect(front.host), "x")
-
-
-def test_referrers(faulty_proxy: Proxy, connect: Connect) -> None:
-    front = faulty_proxy()
-    entries = [
-        {"mediaType": MANIFEST, "digest": digest(b"a"), "size": 1, "artifactType": "application/a"},
-        {"mediaType": MANIFEST, "digest": digest(b"b"), "size": 1, "artifactType": "application/b"},
-        {"mediaType": MANIFEST, "digest": digest(b"c"), "size": 1},
-    ]
-    body = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
-    front.add(Answer(200, {"Content-Type": INDEX}, body), target="/referrers/", times=None)
-    client = connect(front.host)
-    assert [found.digest for found in referrers(client, "x", ABSENT)] == [
-        entry["digest"] for entry in entries
-    ]
-    found = referrers(client, "x", ABSENT, artifact_type="application/b")  # this server does not filter
-    assert [one.digest for one in found] == [digest(b"b")]
-    assert front.seen[-1].target == f"/v2/x/referrers/{ABSENT}?artifactType=application/b"
-
-
-def test_referrers_by_the_tag_that_stands_in_for_them(registry: Part, connect: Connect) -> None:
-    """Debian's registry has no such endpoint."""
-    client, image, signature = connect(registry.host), Image(b"signed"), Image(b"signature")
-    image.push(client, "client/signed")
-    assert referrers(client, "client/signed", image.descriptor.digest) == []
-    signature.push(client, "client/signed", "signature")
-    _, data = index_of(signature)
-    client.put_manifest("client/signed", image.descriptor.digest.replace(":", "-"), INDEX, data)
-    assert referrers(client, "client/signed", image.descriptor.digest) == [signature.descriptor]
 
 
 # --- documents that are not what they should be ---------------------------------------------------
@@ -419,8 +308,6 @@ def test_a_repository_that_is_none_is_never_sent(
         lambda: client.manifest(repository, "latest"),
         lambda: client.has_blob(repository, ABSENT),
         lambda: client.get_blob(repository, ABSENT),
-        lambda: tags(client, repository),
-        lambda: referrers(client, repository, ABSENT),
     ):
         with pytest.raises(InvalidInput):
             call()

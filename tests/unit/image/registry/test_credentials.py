@@ -161,6 +161,21 @@ def test_a_named_file_has_to_be_there(home: Path) -> None:
         Keyring({"HOME": str(home), "REGISTRY_AUTH_FILE": str(home / "none.json")}).find("a.example")
 
 
+def test_a_pipe_is_read_and_not_waited_for(home: Path) -> None:
+    pipe = home / "pipe"
+    os.mkfifo(pipe)
+    environment = {"REGISTRY_AUTH_FILE": str(pipe)}
+    assert user_of(Keyring(environment), "a.example/app") is None  # nobody writes to it
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, json.dumps({"auths": {"a.example": entry("piped", "x")}}).encode())
+        os.close(writer)
+        environment = {"REGISTRY_AUTH_FILE": f"/dev/fd/{reader}"}  # as <(...) of a shell
+        assert user_of(Keyring(environment), "a.example/app") == "piped"
+    finally:
+        os.close(reader)
+
+
 def test_an_unreadable_file_is_an_error(home: Path) -> None:
     (home / ".docker/config.json").mkdir(parents=True)
     with pytest.raises(CarobError, match=r"config\.json cannot be read"):

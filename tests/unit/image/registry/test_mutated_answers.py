@@ -13,7 +13,6 @@ from carob.image.registry.blob import BlobStream, begin_blob
 from carob.image.registry.client import Registry
 from carob.image.registry.credentials import Credentials
 from carob.image.registry.limits import Limits
-from carob.image.registry.listing import referrers, tags
 from tests.unit.image.registry.conftest import Connect
 from tests.unit.image.registry.images import Image
 from tests.unit.image.registry.raw_server import Conversation, RawServer
@@ -73,7 +72,6 @@ def good_answers(host: str) -> list[bytes]:
         answer(b"302 Found", b"Location: http://%s/elsewhere" % there),
         answer(b"401 Unauthorized", challenge),
         answer(b"200 OK", b"X: y", b'{"token": "t0", "expires_in": 60}'),
-        answer(b"200 OK", b'Link: </v2/x/tags/list?n=2>; rel="next"', b'{"tags": ["a"]}'),
         answer(b"429 Slow", b"Retry-After: 0", b'{"errors": [{"code": "X", "message": "slow"}]}'),
         answer(b"202 Accepted", b"Location: /upload?x=1\r\nRange: 0-99"),
         answer(b"201 Created", b"Location: /x"),
@@ -117,8 +115,6 @@ CALLS: tuple[Callable[[Registry], object], ...] = (
     lambda client: client.blob_document("x", IMAGE.config),
     lambda client: read(client, 0),
     lambda client: read(client, 100),
-    lambda client: tags(client, "x"),
-    lambda client: referrers(client, "x", IMAGE.descriptor.digest),
     lambda client: IMAGE.push(client, "x"),
 )
 

@@ -11,7 +11,8 @@ import pytest
 
 from carob.errors import CarobError, CorruptData, InvalidInput, NotFound, Rejected, Unavailable
 from carob.image.registry.client import Registry
-from carob.image.registry.push import Outgoing, push_image
+from carob.image.registry.limits import Limits
+from carob.image.registry.push import BlobProgress, Outgoing, push_image
 from carob.image.registry.upload import Outcome, Upload, _range_end
 from carob.spec.oci.descriptor import Descriptor
 from tests.needs import require_command
@@ -112,13 +113,17 @@ def test_the_name_comes_last(registry: Part, faulty_proxy: Proxy, connect: Conne
 
 def test_progress_is_told_for_each_blob(registry: Part, connect: Connect) -> None:
     image = Image(DATA, noise(500_000, 5))
-    told: dict[str, list[int]] = {}
+    told: dict[str, list[BlobProgress]] = {}
 
-    def progress(descriptor: Descriptor, done: int) -> None:
-        told.setdefault(descriptor.digest, []).append(done)
+    def progress(blob: BlobProgress) -> None:
+        told.setdefault(blob.digest, []).append(blob)
 
     client = connect(registry.host)
-    for repository in ("push/progress", "push/progress", "push/progress2"):
+    for repository, outcome in (
+        ("push/progress", Outcome.UPLOADED),
+        ("push/progress", Outcome.PRESENT),
+        ("push/progress2", Outcome.MOUNTED),
+    ):
         told.clear()
         push_image(
             client,
@@ -130,10 +135,14 @@ def test_progress_is_told_for_each_blob(registry: Part, connect: Connect) -> Non
             progress=progress,
             chunk_bytes=CHUNK,
         )
-        assert {digest: steps[-1] for digest, steps in told.items()} == {
+        assert {digest: steps[-1].done_bytes for digest, steps in told.items()} == {
             digest: len(data) for digest, data in image.blobs.items()
         }
-        assert all(steps == sorted(steps) for steps in told.values())
+        for steps in told.values():
+            done = [step.done_bytes for step in steps]
+            assert done == sorted(done)
+            assert [step.outcome for step in steps] == [None] * (len(steps) - 1) + [outcome]
+            assert len(steps) == 1 or outcome is Outcome.UPLOADED
 
 
 @pytest.mark.parametrize("tag", ["", "a b", "a\r\nb", "../x", "sha256:x"])
@@ -185,6 +194,28 @@ def test_an_error_ends_what_is_on_its_way_elsewhere(
     with pytest.raises(CorruptData, match="a layer of the store"):
         push_image(connect(front.host), "push/ends", ["latest"], image.outgoing, open_blob)
     assert time.monotonic() - begun < 20  # and not the fifty seconds that the slow one would take
+
+
+def test_an_error_ends_what_a_silent_registry_is_waited_for(
+    registry: Part, faulty_proxy: Proxy, connect: Connect
+) -> None:
+    front, hold = faulty_proxy(registry), Hold()
+    silent, bad = b"s" * 1000, b"b" * 1000
+    front.add(hold, method="PUT", target="/blobs/", times=None)
+
+    def open_blob(descriptor: Descriptor, offset: int) -> Memory:
+        if descriptor.digest == describe(silent).digest:
+            return Memory(silent, offset)
+        hold.await_arrival()
+        raise CorruptData("a layer of the store")
+
+    image = Image(silent, bad)
+    outgoing = Outgoing(root=(image.descriptor, image.manifest), blobs=image.layers)
+    begun = time.monotonic()
+    with pytest.raises(CorruptData, match="a layer of the store"):
+        push_image(connect(front.host, limits=Limits()), "push/silent", ["latest"], outgoing, open_blob)
+    assert time.monotonic() - begun < 30  # and not the ten minutes that an answer may take
+    hold.release()
 
 
 # --- one blob -------------------------------------------------------------------------------------
@@ -451,8 +482,6 @@ def test_a_manifest_that_the_registry_changes(registry: Part, faulty_proxy: Prox
 
 def test_an_upload_that_stalls(registry: Part, faulty_proxy: Proxy, connect: Connect) -> None:
     from dataclasses import replace
-
-    from carob.image.registry.limits import Limits
 
     front = faulty_proxy(registry)
     front.add(Stall(None), method="PUT", times=None)

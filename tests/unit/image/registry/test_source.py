@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,17 +11,24 @@ from pathlib import Path
 import pytest
 
 from carob.errors import CorruptData, NotFound, PermissionDenied, Rejected, Unavailable, Unsupported
+from carob.image import Store, Trees
+from carob.image.fetch.fetch import fetch
+from carob.image.fetch.pull import FetchOptions, PullPolicy, pull
 from carob.image.registry.configuration import Configuration, Mirror, Pull, Rule
 from carob.image.registry.credentials import Credentials, Keyring
 from carob.image.registry.limits import Limits
 from carob.image.registry.proxies import Proxies
 from carob.image.registry.source import RegistrySource
+from carob.image.sources.open import Remotes
 from carob.image.sources.source import Source
+from carob.spec.address import DOCKER, ImageAddress
 from carob.spec.oci.descriptor import INDEX
 from carob.spec.reference import parse_reference
+from tests.needs import require_root
 from tests.parts.faults import Answer, Drop, Flip, Headers, Redirect, Stall, unavailable
 from tests.parts.faulty_proxy import FaultyProxy
 from tests.parts.registry import Registry as Part
+from tests.unit.image.archives import member, tar
 from tests.unit.image.registry.conftest import Connect
 from tests.unit.image.registry.images import Image, describe, index_of, noise
 
@@ -325,3 +333,75 @@ def test_closing_ends_what_is_under_way(
         reader.read(1 << 20)
     timer.join()
     reader.close()
+
+
+@pytest.mark.parametrize("unpacks", [False, True], ids=["stored", "unpacked"])
+def test_a_fetch_gets_elsewhere_what_a_mirror_lies_about(
+    registry: Part, faulty_proxy: Proxy, make: Make, connect: Connect, tmp_path: Path, unpacks: bool
+) -> None:
+    """Each liar is asked once for the blob, in the same fetch, and nothing of theirs stays."""
+    layers = [tar(member(f"file{number}", noise(300_000, number))) for number in range(2)]
+    made = Image(*layers)
+    made.push(connect(registry.host), "mirrored/app", "1")
+    liars = [faulty_proxy(registry) for _ in range(2)]
+    for liar in liars:
+        liar.add(Flip(100), target=made.layers[1].digest, times=None)  # in the header of the tar
+    source = make(f"{registry.host}/mirrored/app:1", *(Mirror(location=liar.host) for liar in liars))
+    store, trees = Store(str(tmp_path / "data")), None
+    if unpacks:
+        require_root()
+        trees = Trees(store.directory)
+    image = fetch(store, trees, source)
+    assert [layer.digest for layer in image.layers] == [layer.digest for layer in made.layers]
+    for liar in liars:
+        assert len([target for target in asked(liar) if made.layers[1].digest in target]) == 1
+    assert store.verify().broken == ()
+    assert os.listdir(f"{store.layout.path}/.tmp") == []
+
+
+def test_where_all_lie_it_is_said_and_ends(
+    registry: Part, image: Image, faulty_proxy: Proxy, make: Make, tmp_path: Path
+) -> None:
+    mirror, origin = faulty_proxy(registry), faulty_proxy(registry)
+    for front in (mirror, origin):
+        front.add(Flip(1000), target=image.layers[1].digest, times=None)
+    source = make(f"{origin.host}/source/app:1", Mirror(location=mirror.host))
+    with pytest.raises(CorruptData, match=image.layers[1].digest):
+        fetch(Store(str(tmp_path / "data")), None, source)
+    for front in (mirror, origin):
+        assert len([target for target in asked(front) if image.layers[1].digest in target]) == 1
+    assert os.listdir(tmp_path / "data/images/.tmp") == []
+
+
+def test_an_answer_that_is_none_is_called_that(
+    store: Store, registry: Part, connect: Connect, faulty_proxy: Proxy, make: Make
+) -> None:
+    """That the store does not have it yet is not the reason, though it is looked for there first."""
+    front, image = faulty_proxy(registry), Image(b"a")
+    image.push(connect(registry.host), "source/long")
+    _, data = index_of(image)
+    connect(registry.host).put_manifest("source/long", "1", INDEX, data)
+    front.add(Headers({"X-Long": "x" * 100_000}), target=image.descriptor.digest, times=None)
+    with pytest.raises(Unavailable, match="the answer is not HTTP"):
+        fetch(store, None, make(f"{front.host}/source/long:1"))
+
+
+def test_whether_it_is_new_is_asked_without_getting_it(
+    store: Store, registry: Part, connect: Connect, faulty_proxy: Proxy, make: Make
+) -> None:
+    front, client = faulty_proxy(registry), connect(registry.host)
+    address = ImageAddress(DOCKER, f"{front.host}/source/new:1")
+
+    def requests() -> list[str]:
+        before = len(front.seen)
+        options = FetchOptions(remotes=Remotes(registry=lambda name: make(str(name))))
+        pull(store, None, address, policy=PullPolicy.NEW, options=options)
+        return [seen.method for seen in front.seen[before:] if "/manifests/" in seen.target]
+
+    Image(b"first").push(client, "source/new", "1")
+    assert requests() == ["GET"]
+    assert requests() == ["HEAD"]
+    Image(b"second").push(client, "source/new", "1")
+    assert requests() == ["HEAD", "GET"]
+    front.add(Answer(405), method="HEAD", times=None)
+    assert requests() == ["HEAD", "GET"]

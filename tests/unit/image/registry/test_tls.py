@@ -21,7 +21,7 @@ from tests.parts.faults import Answer
 from tests.parts.faulty_proxy import FaultyProxy
 from tests.parts.forward_proxy import ForwardProxy
 from tests.parts.registry import Registry as Part
-from tests.unit.image.registry.conftest import Connect
+from tests.unit.image.registry.conftest import Connect, ping
 from tests.unit.image.registry.images import Image
 
 Proxy = Callable[..., FaultyProxy]
@@ -39,7 +39,7 @@ def trust(home: Path, host: str, authority: Authority) -> Path:
 
 def test_a_registry_that_nobody_vouches_for_is_refused(tls_registry: Part, connect: Connect) -> None:
     with pytest.raises(Rejected, match="its certificate is not trusted") as caught:
-        connect(tls_registry.host).ping()
+        ping(connect(tls_registry.host))
     assert f"/etc/containers/certs.d/{tls_registry.host}/ca.crt" in caught.value.hint
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
 
@@ -54,7 +54,7 @@ def test_an_authority_in_certs_d(
     tls_registry: Part, connect: Connect, home: Path, authority: Authority
 ) -> None:
     trust(home, tls_registry.host, authority)
-    connect(tls_registry.host).ping()
+    ping(connect(tls_registry.host))
 
 
 def test_an_authority_in_certs_d_is_for_its_host_only(
@@ -63,7 +63,7 @@ def test_an_authority_in_certs_d_is_for_its_host_only(
     trust(home, "127.0.0.1:1", authority)
     trust(home, "127.0.0.1", authority)
     with pytest.raises(Rejected):
-        connect(tls_registry.host).ping()
+        ping(connect(tls_registry.host))
 
 
 def test_an_authority_in_certs_d_is_for_the_token_server_too(
@@ -73,7 +73,7 @@ def test_an_authority_in_certs_d_is_for_the_token_server_too(
     trust(home, token_registry.host, authority)
     assert token_registry.credentials is not None
     found = Credentials(*token_registry.credentials)
-    connect(token_registry.host, find_credentials=lambda _: found).ping()
+    ping(connect(token_registry.host, find_credentials=lambda _: found))
 
 
 def test_the_host_has_to_be_the_one_in_the_certificate(
@@ -81,7 +81,7 @@ def test_the_host_has_to_be_the_one_in_the_certificate(
 ) -> None:
     front = faulty_proxy(certificate=authority.issue("other.example"))
     with pytest.raises(Rejected, match="127\\.0\\.0\\.1"):
-        connect(front.host, ca=str(authority.ca_file)).ping()
+        ping(connect(front.host, ca=str(authority.ca_file)))
 
 
 def test_insecure_does_without_verification_and_without_warnings(
@@ -89,7 +89,7 @@ def test_insecure_does_without_verification_and_without_warnings(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        connect(tls_registry.host, insecure=True).ping()
+        ping(connect(tls_registry.host, insecure=True))
 
 
 def test_insecure_speaks_tls_where_there_is_tls(
@@ -97,13 +97,13 @@ def test_insecure_speaks_tls_where_there_is_tls(
 ) -> None:
     front = faulty_proxy(certificate=authority.issue())
     front.add(Answer(200), times=None)
-    connect(front.host, insecure=True).ping()
+    ping(connect(front.host, insecure=True))
     assert len(front.seen) == 2  # looked, and asked; nothing came in the clear
 
 
 def test_plain_http_on_this_machine(registry: Part, connect: Connect) -> None:
-    connect(registry.host).ping()
-    connect(registry.host.replace("127.0.0.1", "localhost")).ping()
+    ping(connect(registry.host))
+    ping(connect(registry.host.replace("127.0.0.1", "localhost")))
 
 
 def test_no_plain_http_elsewhere(
@@ -113,10 +113,10 @@ def test_no_plain_http_elsewhere(
     way = forward_proxy(routes={"registry.example:443": registry.host, "registry.example:80": registry.host})
     proxies = Proxies({"HTTPS_PROXY": way.base_url, "HTTP_PROXY": way.base_url})
     with pytest.raises(Unavailable, match="no TLS connection") as caught:
-        connect("registry.example", proxies=proxies).ping()
+        ping(connect("registry.example", proxies=proxies))
     assert "insecure = true" in caught.value.hint
     assert {seen.method for seen in way.seen} == {"CONNECT"}
-    connect("registry.example", proxies=proxies, insecure=True).ping()
+    ping(connect("registry.example", proxies=proxies, insecure=True))
 
 
 def test_a_broken_certificate_is_no_reason_for_plain_http(
@@ -124,7 +124,7 @@ def test_a_broken_certificate_is_no_reason_for_plain_http(
 ) -> None:
     front = faulty_proxy(certificate=authority.issue())
     with pytest.raises(Rejected):
-        connect(front.host).ping()  # on this machine, where plain HTTP would do
+        ping(connect(front.host))  # on this machine, where plain HTTP would do
     assert front.seen == []
 
 
@@ -149,10 +149,10 @@ def test_a_client_certificate(connect: Connect, home: Path, tmp_path: Path) -> N
         directory.mkdir(parents=True)
         ca.cert_pem.write_to_path(directory / "ca.crt")
         with pytest.raises(Unavailable):
-            connect(front.host).ping()
+            ping(connect(front.host))
         client.cert_chain_pems[0].write_to_path(directory / "client.cert")
         client.private_key_pem.write_to_path(directory / "client.key")
-        connect(front.host).ping()
+        ping(connect(front.host))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_broken_files_in_certs_d_are_named(
     directory = trust(home, tls_registry.host, authority)
     (directory / name).write_text(content)
     with pytest.raises(InvalidInput) as caught:
-        connect(tls_registry.host).ping()
+        ping(connect(tls_registry.host))
     assert words in caught.value.message
 
 
@@ -195,12 +195,12 @@ def test_a_key_under_a_pass_phrase_is_not_asked_for(
         )
     )
     with pytest.raises(InvalidInput, match="pass phrase"):
-        connect(tls_registry.host).ping()
+        ping(connect(tls_registry.host))
 
 
 def test_a_named_authority_that_is_not_there(tls_registry: Part, connect: Connect) -> None:
     with pytest.raises(InvalidInput, match=r"/nonexistent\.pem"):
-        connect(tls_registry.host, ca="/nonexistent.pem").ping()
+        ping(connect(tls_registry.host, ca="/nonexistent.pem"))
 
 
 def test_files_of_several_directories_count(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_through_a_proxy_by_tls(
     user = "" if credentials is None else f"{credentials[0]}:{quote(credentials[1])}@"
     proxies = Proxies({"HTTPS_PROXY": f"http://{user}{way.host}"})
     client = connect("localhost.example", proxies=proxies, insecure=True)
-    client.ping()
+    ping(client)
     assert [seen.target for seen in way.seen] == ["localhost.example:443"]
 
 
@@ -289,7 +289,7 @@ def test_a_proxy_that_says_no(connect: Connect, forward_proxy: Callable[..., For
     way = forward_proxy(credentials=("ann", "hunter2"))
     proxies = Proxies({"HTTPS_PROXY": f"http://ann:wrong-hunter3@{way.host}"})
     with pytest.raises(Unavailable, match=r"the proxy on the way to a\.example") as caught:
-        connect("a.example", proxies=proxies, limits=_impatient()).ping()
+        ping(connect("a.example", proxies=proxies, limits=_impatient()))
     assert "407" in caught.value.message
     assert "hunter3" not in caught.value.message + caught.value.hint
 
@@ -301,5 +301,5 @@ def test_a_proxy_that_is_not_there(connect: Connect) -> None:
     with pytest.raises(
         Unavailable, match=r"the proxy on the way to a\.example: Connection refused"
     ) as caught:
-        connect("a.example", proxies=proxies, limits=_impatient()).ping()
+        ping(connect("a.example", proxies=proxies, limits=_impatient()))
     assert "hunter2" not in caught.value.message + caught.value.hint

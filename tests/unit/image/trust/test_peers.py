@@ -21,6 +21,7 @@ from carob.image.trust.decide import Signatures, check
 from carob.image.trust.docker_reference import parse_docker_reference
 from carob.image.trust.policy import parse_policy
 from carob.image.trust.signatures import directory_signatures
+from carob.spec.address import DIRECTORY, ImageAddress
 from carob.spec.oci.manifest import parse_manifest
 from tests.needs import require_command
 from tests.unit.image.archives import directory, layout_of, member, tar
@@ -129,10 +130,10 @@ def test_what_carob_accepts_skopeo_verifies(gpg: Gpg, skopeo: Skopeo, signed: Pa
 
 def carob_accepts(policy: dict[str, Any], path: Path) -> bool:
     """As the pipeline does: the manifest is read from the source, and the policy is asked."""
-    source = DirectorySource(DirectoryFiles(str(path)), f"dir:{path}")
+    source = DirectorySource(DirectoryFiles(str(path)), ImageAddress(DIRECTORY, str(path)))
     try:
         descriptor, data = source.root()
-        found = ManifestDocument(descriptor, descriptor, data, parse_manifest(data, "m"))
+        found = ManifestDocument(descriptor, data, descriptor, data, parse_manifest(data, "m"))
         Admission(parse_policy(json.dumps(policy).encode(), "P"))(source, found)
     except CarobError:
         return False

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+import functools
+import http.server
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carob import Engine
 from carob.errors import Rejected
 from carob.image import Store
 from carob.image.fetch.fetch import fetch
 from carob.image.registry.configuration import Configuration, Rule
 from carob.image.registry.source import RegistrySource
+from carob.image.store.platforms import host_platform
 from carob.image.store.resolved import ResolvedImage
 from carob.image.trust.admission import Admission
 from carob.image.trust.policy import parse_policy
 from carob.image.trust.signatures import Lookaside
+from carob.spec.oci.descriptor import Descriptor
 from carob.spec.reference import Reference, parse_reference
 from tests.parts.registry import Registry
 from tests.unit.image.archives import (
@@ -53,12 +60,14 @@ class Setting:
         return RegistrySource(reference, self.rule)
 
     def fetch(self, name: str, policy: dict[str, Any]) -> ResolvedImage:
+        return self.fetch_from(self.open(parse_reference(name)), policy)
+
+    def fetch_from(self, source: RegistrySource, policy: dict[str, Any]) -> ResolvedImage:
         admission = Admission(
             parse_policy(json.dumps(policy).encode(), "P"),
-            lookaside=Lookaside({"": str(self.lookaside)}),
+            lookaside=Lookaside({"": f"file://{self.lookaside}"}),
             open_registry=self.open,
         )
-        source = self.open(parse_reference(name))
         try:
             return fetch(self.store, None, source, accept=admission)
         finally:
@@ -218,3 +227,101 @@ def test_a_signature_of_the_index_lets_its_images_in(setting: Setting, tmp_path:
     made = cosign.sign(cosign_claim(digest=str(descriptor["digest"]), name=name.rpartition(":")[0]))
     setting.attach("cosign/index", str(descriptor["digest"]), (made.payload, made.signature))
     assert setting.fetch(name, policy).image_id == image["digest"]
+
+
+class _TwoFaced(RegistrySource):
+    """A registry whose tag is another image from the second time on."""
+
+    def __init__(self, reference: Reference, rule: Configuration, later: RegistrySource) -> None:
+        super().__init__(reference, rule)
+        self._later = later
+        self._is_asked = False
+
+    def root(self) -> tuple[Descriptor, bytes]:
+        if self._is_asked:
+            return self._later.root()
+        self._is_asked = True
+        return super().root()
+
+
+def test_the_index_that_is_checked_is_the_one_that_was_chosen_from(setting: Setting, tmp_path: Path) -> None:
+    cosign = CosignKey(setting.directory / "cosign", *P256)
+    digests, names = [], []
+    for tag, content in (("signed", b"good"), ("evil", b"evil")):
+        layout = tmp_path / tag
+        image = put_image(layout, tar(member("x", content)))
+        kind = "application/vnd.oci.image.index.v1+json"
+        host = host_platform()
+        manifests = [{**image, "platform": {"architecture": host.architecture, "os": host.os}}]
+        index = {"schemaVersion": 2, "mediaType": kind, "manifests": manifests}
+        descriptor = {"mediaType": kind, **put_document(layout, index)}
+        put_index(layout, {**descriptor, "annotations": {REF_NAME: "a"}})
+        names.append(setting.push(layout, "cosign/faces", tag, "--all"))
+        digests.append(str(descriptor["digest"]))
+    made = cosign.sign(cosign_claim(digest=digests[0], name=names[0].rpartition(":")[0]))
+    setting.attach("cosign/faces", digests[0], (made.payload, made.signature))
+    policy = {"default": [requirement(cosign)]}
+    signed = setting.open(parse_reference(names[0]))
+    with pytest.raises(Rejected):
+        setting.fetch_from(_TwoFaced(parse_reference(names[1]), setting.rule, signed), policy)
+    signed.close()
+    assert setting.store.list() == []
+    assert setting.fetch(names[0], policy)
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *words: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def site(setting: Setting) -> Iterator[str]:
+    """The URL of a web site with the signatures of the lookaside directory."""
+    handler = functools.partial(_Silent, directory=str(setting.directory))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_registries_d_says_where_signatures_are_to_carob_as_to_skopeo(
+    setting: Setting, layout: Path, gpg: Gpg, key: str, site: str
+) -> None:
+    name = setting.push(layout, "places/app", "1", f"--sign-by={key}")
+    home = setting.directory / "home"
+    for place in (".config/carob", ".config/containers/registries.d"):
+        (home / place).mkdir(parents=True)
+    policy = home / ".config/carob/policy.json"
+    policy.write_text(json.dumps({"default": [signed_by(gpg.public(key))]}))
+    host, there = setting.registry.host, "lookaside"
+    places = home / ".config/containers/registries.d"
+    for number, (text, is_found) in enumerate(
+        (
+            ("", False),
+            (f"default-docker:\n  sigstore: {site}/{there}\n", True),
+            (f"default-docker:\n  lookaside: file://{setting.lookaside}\n", True),
+            (f"docker:\n  {host}/places:\n    lookaside: {site}/{there}\n    sigstore: {site}/x\n", True),
+            (f"docker:\n  {host}/places:\n    lookaside: {site}/nothing\n", False),
+            (
+                f"docker:\n  {host}:\n    lookaside: {site}/x\n  {name}:\n    sigstore: '{site}/{there}'\n",
+                True,
+            ),
+            (f"default-docker:\n  lookaside-staging: file://{setting.lookaside}\n", False),
+        )
+    ):
+        (places / "x.yaml").write_text(text)
+        target = f"dir:{setting.directory}/copy{number}"
+        copied = setting.skopeo.run(
+            *("--policy", str(policy), "copy", "--quiet", "--src-tls-verify=false"),
+            f"docker://{name}",
+            target,
+        )
+        assert (copied.returncode == 0) is is_found, copied.stderr
+        taken = Engine(setting.directory / f"data{number}").images
+        if is_found:
+            taken.fetch(name, unpack=False)
+        else:
+            with pytest.raises(Rejected, match="not signed"):
+                taken.fetch(name, unpack=False)

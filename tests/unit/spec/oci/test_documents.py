@@ -143,6 +143,24 @@ def test_nothing_but_errors_of_carob(value: object) -> None:
             assert error.message.startswith("the thing")  # noqa: PT017
 
 
+@pytest.mark.parametrize(
+    ("parse", "data", "said"),
+    [
+        (parse_index, b'{"schemaVersion": "2"}', "schemaVersion is '2', not 2"),
+        (parse_config, json.dumps({**CONFIG, "config": {"Env": [None]}}).encode(), "'Env' holds null"),
+        (
+            parse_config,
+            json.dumps({**CONFIG, "config": {"Labels": {"a": None}}}).encode(),
+            "'Labels' has null at 'a'",
+        ),
+        (parse_index, b'{"schemaVersion": %s}' % (b"9" * 5000), "not JSON: [^;]*digits[^;]*$"),
+    ],
+)
+def test_messages_say_what_is_wrong(parse: Any, data: bytes, said: str) -> None:
+    with pytest.raises(CorruptData, match=said):
+        parse(data, "the thing")
+
+
 def test_machines() -> None:
     assert str(platform_of_machine("x86_64")) == "linux/amd64"
     assert str(platform_of_machine("aarch64")) == "linux/arm64"
