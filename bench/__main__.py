@@ -11,15 +11,20 @@ from collections.abc import Callable, Iterator
 
 try:
     from bench import (
+        chatty,
         command,
+        execute,
         list_images,
         list_pods,
+        live_pods,
         memory,
+        networks,
         one_pod,
         pull,
         report,
         run_to_exit,
         second_image,
+        side_by_side,
         verify_images,
         wake_up,
     )
@@ -36,6 +41,7 @@ Measurement = Callable[[Setting], Iterator[Figure | Skipped]]
 MEASUREMENTS: dict[str, Measurement] = {
     "run": run_to_exit.one_app,
     "three-apps": run_to_exit.three_apps,
+    "network": networks.networks,
     "states": list_pods.states,
     "list": list_pods.documents,
     "status": one_pod.status,
@@ -43,6 +49,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "wake-up": wake_up.wake_up,
     "memory": memory.memory,
     "command": command.verbs,
+    "exec": execute.execute,
+    "sixteen": side_by_side.sixteen,
+    "live": live_pods.live,
+    "logs": chatty.logs,
     "pull": pull.pull,
     "second-image": second_image.second_image,
     "image-list": list_images.images,

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from bench.figure import Figure, Sample, Skipped, Target, Unmeasurable
 from bench.setting import Setting
 from carob.engine.handle import PodHandle
+from carob.supervisor.rest import AFTER_S
 
 _COUNTS = (1, 100)
 _COUNTS_QUICK = (1, 10)
-_SETTLE_S = 0.5
+SETTLE_S = AFTER_S + 2  # until the monitors rest
 
 
 def memory(setting: Setting) -> Iterator[Figure | Skipped]:
@@ -21,10 +22,10 @@ def memory(setting: Setting) -> Iterator[Figure | Skipped]:
         for count in _COUNTS_QUICK if setting.quick else _COUNTS:
             while len(pods) < count:
                 pods.append(setting.engine.run(setting.app("sleep", "3600")))
-            time.sleep(_SETTLE_S)
+            time.sleep(SETTLE_S)
             statuses = [pod.status() for pod in pods]
             pairs = [(status.monitor_pid, status.pid) for status in statuses]
-            sizes = [_pss_mb(monitor) + _pss_mb(init) for monitor, init in pairs]
+            sizes = [pair_mb(*pair) for pair in pairs]
             yield Figure(
                 f"memory of monitor + init, live pods: {count}",
                 Sample(tuple(sizes)),
@@ -34,6 +35,11 @@ def memory(setting: Setting) -> Iterator[Figure | Skipped]:
     finally:
         for pod in pods:
             pod.remove(force=True)
+
+
+def pair_mb(monitor: int | None, init: int | None) -> float:
+    """The proportional set size of a pod's two keepers together."""
+    return _pss_mb(monitor) + _pss_mb(init)
 
 
 def _pss_mb(pid: int | None) -> float:

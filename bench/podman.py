@@ -1,9 +1,12 @@
-"""The peer that people know: podman with its own storage, no network, and its fastest working runtime."""
+"""The peer that people know: podman with its own storage and its fastest working runtime."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import shutil
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -110,16 +113,41 @@ class Podman:
         storage = [f"--root={self._directory}/root", f"--runroot={self._directory}/runroot"]
         return ["podman", *storage, "--storage-driver=overlay", *arguments]
 
-    def run_and_remove(self) -> tuple[float, float]:
+    def run_and_remove(self, *options: str) -> tuple[float, float]:
         """(run of true to its end, removal after that), milliseconds each."""
         self._count += 1
         name = f"bench-{self._count}"
-        ms, _ = self._podman("run", "--network=none", f"--name={name}", _IMAGE, "true")
+        ms, _ = self._podman("run", *(options or ("--network=none",)), f"--name={name}", _IMAGE, "true")
         return ms, self._podman("rm", name)[0]
 
-    def run(self) -> float:
-        """A container of true, run to its end; its removal is not counted."""
-        return self.run_and_remove()[0]
+    def run(self, *options: str) -> float:
+        """A container of true, run to its end, by default without a network; its removal is not counted."""
+        return self.run_and_remove(*options)[0]
+
+    def write_much(self, argv: list[str]) -> float:
+        """A container whose output goes into its log, run to its end; its removal is not counted."""
+        self._count += 1
+        name = f"bench-{self._count}"
+        podman = shlex.join(self.command())
+        script = (
+            f"{podman} run --detach --network=none --name={name} {_IMAGE} {shlex.join(argv)}"
+            f" && {podman} wait {name}"
+        )
+        ms, _ = self._spawner.run(["sh", "-ec", script], environment=self._environment)
+        self._podman("rm", name)
+        return ms
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[Callable[[], float]]:
+        """While in the block a container runs; what it gives executes true in it: milliseconds."""
+        name = "bench-live"
+        run = self.command("run", "--detach", "--network=none", f"--name={name}", _IMAGE, "sleep", "3600")
+        self._spawner.run(run, environment=self._environment, await_stragglers=False)
+        command = self.command("exec", name, "true")
+        try:
+            yield lambda: self._spawner.run(command, environment=self._environment, await_stragglers=False)[0]
+        finally:
+            self._podman("rm", "--force", "--time=0", name)
 
     def run_pod(self, apps: int) -> float:
         """A pod of that many containers of true, made, started and waited for; its removal is not counted."""

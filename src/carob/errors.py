@@ -100,6 +100,12 @@ class TimedOut(CarobError, TimeoutError):
     kind = "timed out"
 
 
+class Cancelled(CarobError):
+    """The caller called it off; nothing half-done shows, and the same call goes on where it was."""
+
+    kind = "cancelled"
+
+
 class CorruptData(CarobError):
     """Something on disk is not what its format says. The object is named; others are not affected."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carob.image.fetch.fetch import Limits
+from carob.image.limits import ImageLimits
 from carob.image.registry import configuration_file
 from carob.image.registry.limits import DEFAULT_LIMITS
 from carob.image.tar.limits import LIMITS
@@ -106,7 +106,7 @@ def test_the_limits_of_registries_are_the_codes() -> None:
 
 def test_the_limits_of_images_are_the_codes() -> None:
     table = _section("docs/reference/image-store.md", "Limits")
-    assert f"{Limits().layer_bytes >> 30} GiB; {Limits().image_bytes >> 30} GiB" in table
+    assert f"{ImageLimits().layer_bytes >> 30} GiB; {ImageLimits().image_bytes >> 30} GiB" in table
     assert f"{LIMITS.layer_bytes >> 30} GiB" in table
     assert f"{LIMITS.entries:,}" in table
     assert f"{LIMITS.path_bytes} bytes, {LIMITS.name_bytes} bytes, {LIMITS.depth}" in table

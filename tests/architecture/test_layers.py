@@ -31,10 +31,10 @@ RULES = {
         ("carob.supervisor",),
         ("carob.supervisor.launch", "carob.supervisor.client"),
     ),
-    "a front end knows no other": (
+    "the command knows no other front end, but for how to begin a service": (
         ("carob.cli",),
         ("carob.service", "carob.aio"),
-        (),
+        ("carob.service.main", "carob.service.settings", "carob.service.addresses"),
     ),
 }
 

@@ -67,8 +67,8 @@ ends them.
 `--pod-manifest` takes an appc pod manifest, such as `carob cat-manifest` prints. Images are found in the
 local store by the digest that carob noted (`carob/image-digest`), by their id, or, where the id is
 `sha512-` and zeros, by name and the label `version`. Used are: names, commands, users and groups,
-environments, working directories, host volumes and mounts, and the pod's annotations. Everything else
-(isolators, ports, event handlers, empty volumes, read-only roots, unknown keys …) is refused by name,
+environments, working directories, volumes and mounts, and the pod's annotations. Everything else
+(ports, event handlers, unknown keys …) is refused by name,
 never passed over.
 
 ## Verbs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ def test_later_places_win_key_by_key(tmp_path: Path) -> None:
     system.write_text('runtime = "runc"\ngrace_s = 3\n[gc]\ngrace_s = 60\n')
     user.write_text("grace_s = 4.5\n[gc]\nexpire_prepared_s = 7\n")
     loaded = settings.load({"CAROB_GC_GRACE_S": "90", "CAROB_RUNTIME": ""}, (str(system), str(user)))
-    assert {name: loaded.value(name) for name in loaded.sources} == {
+    values = {name: loaded.value(name) for name in loaded.sources}
+    assert {name: value for name, value in values.items() if not name.startswith("images.limits.")} == {
         "dir": "",
         "runtime": "runc",
         "network": "none",
@@ -27,6 +29,8 @@ def test_later_places_win_key_by_key(tmp_path: Path) -> None:
         "overlay": True,
         "grace_s": 4.5,
         "supervisor.python": "",
+        "logs.max_bytes": 0,
+        "logs.max_files": 5,
         "gc.grace_s": 90.0,
         "gc.expire_prepared_s": 7.0,
     }
@@ -36,19 +40,43 @@ def test_later_places_win_key_by_key(tmp_path: Path) -> None:
     assert loaded.sources["dir"] == "default"
 
 
+def test_only_the_limits_that_were_set_are_handed_on(tmp_path: Path) -> None:
+    path = tmp_path / "carob.toml"
+    path.write_text("[images.limits]\nlayer_bytes = 1000\nstall_s = 2\n")
+    loaded = settings.load({"CAROB_IMAGES_LIMITS_ATTEMPTS": "7"}, (str(path),))
+    assert loaded.changed("images.limits") == {"layer_bytes": 1000, "stall_s": 2.0, "attempts": 7}
+    assert settings.load({}, ()).changed("images.limits") == {}
+
+
+def test_a_limit_of_the_configuration_reaches_the_fetch(bare: Command, tmp_path: Path) -> None:
+    (tmp_path / "rootfs").mkdir()
+    with tarfile.open(tmp_path / "rootfs.tar", "w") as archive:
+        archive.add(tmp_path / "rootfs", "etc")
+        archive.add(tmp_path / "rootfs", "usr")
+    result = bare(
+        *("image", "import", f"{tmp_path}/rootfs.tar", "--name", "x"),
+        env={"CAROB_IMAGES_LIMITS_ENTRIES": "1"},
+    )
+    assert result.returncode == 125
+    assert "images.limits.entries" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
         ("colour = 1", "unknown key 'colour'"),
         ("[gc]\ngrace = 1", "unknown key 'gc.grace'"),
-        ("[network]\nx = 1", "network must be none or host"),
+        ("[network]\nx = 1", "network must be a string"),
         ("grace_s = -1", "grace_s must be a number of seconds"),
         ("grace_s = true", "grace_s must be a number of seconds"),
         ("grace_s = nan", "grace_s must be a number of seconds"),
         ('overlay = "yes"', "overlay must be true or false"),
         ('dir = "relative"', "dir must be an absolute path"),
-        ('network = "bridge"', "network must be none or host"),
+        ("network = 1", "network must be a string"),
         ("dir =", "is not TOML"),
+        ("[images.limits]\nentries = -1", "images.limits.entries must be a whole number"),
+        ("[images.limits]\nentries = 1.5", "images.limits.entries must be a whole number"),
+        ("[images.limits]\nlayers = 1", "unknown key 'images.limits.layers'"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(bare: Command, tmp_path: Path, text: str, key: str) -> None:

@@ -27,7 +27,7 @@ def test_list_has_a_row_an_app(carob: Command) -> None:
     one = carob.ok("prepare", "--name=pair", "busybox", "--", "true", "---", "busybox", "--", "true").strip()
     two = carob.detached("busybox", "--name=alone", "--", "sleep", "60")
     legend, *rows = carob.ok("list").splitlines()
-    columns = ["UUID", "NAME", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED"]
+    columns = ["UUID", "NAME", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED", "NETWORKS"]
     starts = [legend.index(name) for name in columns]
     cells = [
         [row[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]

@@ -59,7 +59,10 @@ def test_every_module_of_the_wheel_can_be_imported(empty_venv: Path) -> None:
     code = (
         "import pkgutil, carob, importlib\n"
         "for m in pkgutil.walk_packages(carob.__path__, 'carob.'):\n"
-        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+        "    if m.name.endswith('__main__'): continue\n"
+        "    try: importlib.import_module(m.name)\n"
+        "    except ModuleNotFoundError as error:\n"  # the extra is not installed
+        "        if 'carob' in (error.name or '') or not m.name.startswith('carob.service.'): raise\n"
     )
     run(str(empty_venv / "bin/python"), "-W", "error", "-c", code)
 

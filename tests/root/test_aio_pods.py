@@ -96,8 +96,8 @@ async def test_prepared_pod_runs_later(engine: aio.Engine) -> None:
 async def test_errors_are_those_of_the_blocking_engine(engine: aio.Engine) -> None:
     with pytest.raises(InvalidInput, match="apps are made with App, not 'busybox'"):
         await engine.run("busybox")  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match="unknown network 'bridge'"):
-        await engine.prepare(App("busybox"), network="bridge")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="no host name"):
+        await engine.prepare(App("busybox"), hostname="no good")
     with pytest.raises(AppStartFailed) as failed:
         await engine.run(App("busybox", ["no-such-program"]), name="kept")
     pod = await engine.get(failed.value.uuid)
@@ -462,3 +462,25 @@ async def test_timeout_around_a_run_is_a_timeout(engine: aio.Engine) -> None:
         async with asyncio.timeout(0.01):
             await engine.run(App("busybox", FOREVER))
     assert host_view.pod_directories(engine.data_dir) == []
+
+
+# --- steering apps --------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_apps_are_paused_restarted_and_written_to(engine: aio.Engine) -> None:
+    much = b"x" * 300_000  # more than a pipe holds, to a reader that is slow at first
+    script = "sleep 0.2; wc -c; echo $$"
+    async with await engine.run(sh(script, name="x", stdin="stream", restart="on-failure")) as pod:
+        assert await pod.input_modes() == {"x": "stream"}
+        await pod.pause()
+        assert (await pod.status()).app("x").state == "paused"
+        await pod.resume(app="x")
+        await pod.restart(app="x", grace_s=0)
+        assert (await pod.status()).app("x").restarts == 1
+        async with await pod.attach(once=True) as attached:
+            await attached.write(much)
+        assert (await pod.wait(timeout_s=SOON_S)).apps == {"x": Exited(0)}
+        assert (await pod.logs().text()).split()[0] == str(len(much))
+        with pytest.raises(Conflict):
+            await pod.attach(app="x")

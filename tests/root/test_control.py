@@ -37,12 +37,14 @@ def raw(engine: Engine, pod: PodHandle) -> Iterator[Raw]:
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
-def test_terminal_has_its_size_from_the_start(engine: Engine, runtime: str) -> None:
+def test_terminal_has_its_size_soon_after_the_start(engine: Engine, runtime: str) -> None:
     require_command(runtime)
+    # crun begins the program and sets the size at the same time.
+    patient = ["sh", "-c", "until stty size 2>/dev/null; do sleep 0.01; done"]
     with engine.run(App("busybox", FOREVER), runtime=runtime) as pod:
         for size, expected in (([33, 77], "33 77\r\n"), ([2, 300], "2 300\r\n")):
             with Raw(host_view.pod_directory(engine.data_dir, pod.uuid)) as raw:
-                raw.send(json.dumps({"v": 1, **request(tty=True, argv=["stty", "size"], size=size)}).encode())
+                raw.send(json.dumps({"v": 1, **request(tty=True, argv=patient, size=size)}).encode())
                 message, descriptors, _, _ = socket.recv_fds(raw.socket, 4096, 1)
                 assert json.loads(message)["event"] == "started"
                 try:

@@ -76,7 +76,8 @@ def test_pod_outlives_its_monitor_and_its_end_is_known(engine: Engine) -> None:
     with pytest.raises(Conflict):
         pod.remove()
     host_view.eventually("the app waits", lambda: pod.logs().text() == "ready\n")
-    pod.exec(["sh", "-c", "echo >/tmp/go"])
+    # The pod ends of it, and does not wait until somebody has been told how the exec ended.
+    pod.exec(["sh", "-c", "(sleep 0.2; echo >/tmp/go) </dev/null >/dev/null 2>&1 &"])
     end = pod.wait(timeout_s=SOON_S)
     assert (end.apps, end.outcome) == ({"busybox": Exited(3)}, "app failed")
     assert inside.survivors() == []
@@ -139,14 +140,26 @@ def test_end_that_was_seen_before_init_died_is_kept(engine: Engine) -> None:
     assert isinstance(ends["slow"], Unknown)
 
 
+def sleepers(init: int) -> list[int]:
+    found = host_view.descendants(init)
+    return [pid for pid in found if host_view.read(f"/proc/{pid}/comm").strip() == "sleep"]
+
+
 def test_nothing_acts_on_an_ended_pod_before_init_is_gone(engine: Engine) -> None:
-    """In a v1 hierarchy a frozen process does not die before it is thawed, and keeps init from ending."""
-    pod = engine.run(FOREVER)
-    freezer = Path("/sys/fs/cgroup/freezer/carob", pod.uuid, "busybox/freezer.state")
-    if not freezer.exists():
+    """In a v1 hierarchy a frozen process does not die before it is thawed, and keeps init from ending.
+
+    Here it is frozen by somebody else, as one that waits for a device cannot be killed either.
+    """
+    if not Path("/sys/fs/cgroup/freezer").exists():
         impossible_here("no freezer hierarchy of version 1")
+    pod = engine.run(FOREVER)
     init = keeper(engine, pod, "init")
     inside = host_view.Inside(init)
+    others = Path("/sys/fs/cgroup/freezer", f"carob-tests-{pod.uuid}")
+    others.mkdir()
+    sleeper = host_view.eventually("the app sleeps", lambda: sleepers(init))[0]
+    Path(others, "cgroup.procs").write_text(str(sleeper))
+    freezer = others / "freezer.state"
     freezer.write_text("FROZEN")
     try:
         host_view.eventually("it is frozen", lambda: freezer.read_text() == "FROZEN\n")
@@ -173,6 +186,8 @@ def test_nothing_acts_on_an_ended_pod_before_init_is_gone(engine: Engine) -> Non
         assert host_view.pod_directory(engine.data_dir, pod.uuid).parent.name == "run"
     finally:
         freezer.write_text("THAWED")
+        host_view.eventually("nothing is in it", lambda: not Path(others, "cgroup.procs").read_text())
+        others.rmdir()
     pod.wait(timeout_s=SOON_S)
     assert inside.survivors() == []
     assert engine.gc(grace_s=0).problems == []

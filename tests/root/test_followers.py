@@ -13,7 +13,7 @@ import pytest
 from carob import App, Engine, PodHandle
 from carob.errors import Unavailable
 from carob.pod import open_pod
-from carob.supervisor import client
+from carob.supervisor import client, followers
 from tests.root import host_view
 from tests.root.test_exec import Raw, open_of, settled
 
@@ -53,7 +53,9 @@ def followed(engine: Engine, pod: PodHandle) -> Iterator[int]:
 
 
 def heard(pipe: int) -> bytes:
-    assert select.select([pipe], [], [], SOON_S)[0], "nothing was heard"
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    assert waiting.poll(SOON_S * 1000), "nothing was heard"
     return os.read(pipe, 100)
 
 
@@ -105,7 +107,7 @@ def test_a_follower_that_never_reads_holds_nobody_up(engine: Engine) -> None:
 
 def test_more_followers_than_are_served_end_at_once(engine: Engine, pod: PodHandle) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(256):
+        for _ in range(followers.MOST):
             assert heard(stack.enter_context(followed(engine, pod)))
         assert heard(stack.enter_context(followed(engine, pod))) == b""
         assert str(pod.status().state) == "running"

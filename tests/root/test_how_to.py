@@ -12,7 +12,12 @@ from carob import Engine
 from tests.architecture.sources import ROOT
 from tests.root import host_view, interpreters
 
-PAGES = (ROOT / "docs/how-to/use-the-library.md", ROOT / "docs/tutorial/a-job-runner.md")
+PAGES = (
+    ROOT / "docs/how-to/use-the-library.md",
+    ROOT / "docs/how-to/look-after-pods.md",
+    ROOT / "docs/how-to/steer-apps.md",
+    ROOT / "docs/tutorial/a-job-runner.md",
+)
 _BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 
 

@@ -48,7 +48,7 @@ NONE = "0" * 16
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
 @pytest.mark.parametrize("user", ["root", "worker"])
-def test_capabilities_and_no_new_privileges(engine: Engine, runtime: str, user: str) -> None:
+def test_capabilities_no_new_privileges_and_a_filter(engine: Engine, runtime: str, user: str) -> None:
     require_command(runtime)
     script = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status"
     app = App("busybox", ["sh", "-c", f"{script}; exec sleep 1000"], user=user)
@@ -58,6 +58,7 @@ def test_capabilities_and_no_new_privileges(engine: Engine, runtime: str, user: 
         for said in (lines(pod), seen(pod, script)):
             found = dict(line.split(":\t") for line in said)
             assert found["NoNewPrivs"] == "1"
+            assert found["Seccomp"] == "2"
             assert found["CapBnd"] == ALL_KEPT
             assert (found["CapPrm"], found["CapEff"]) == (held, held)
             assert found["CapAmb"] == NONE

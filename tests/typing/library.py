@@ -10,16 +10,33 @@ from carob import (
     App,
     AppEnd,
     AppStatus,
+    CallSet,
+    CarobError,
     Completed,
+    Device,
+    EmptyVolume,
     Engine,
+    Event,
     Execution,
     Exited,
+    File,
+    ImageVolume,
+    LogLimits,
+    MemoryVolume,
     Mount,
+    NamedVolume,
+    NetworkConfiguration,
+    NetworkStatus,
     OutOfMemory,
     PodEnd,
     PodHandle,
     PodOptions,
+    PodStats,
     PodStatus,
+    PortForward,
+    ProcessInfo,
+    Resources,
+    Security,
     Signaled,
     State,
     Unknown,
@@ -32,7 +49,7 @@ from carob.errors import AppStartFailed, CommandFailed, LostRace, TimedOut
 def engines() -> list[Engine]:
     """An engine needs nothing; data directory and interpreter can be given."""
     print(__version__)
-    engine = Engine(Path("/srv/pods"), python="/usr/bin/python3")
+    engine = Engine(Path("/srv/pods"), python="/usr/bin/python3", image_limits={"layer_bytes": 1 << 40})
     assert_type(engine.data_dir, str)
     return [Engine(), Engine("/srv/pods"), engine]
 
@@ -63,10 +80,13 @@ def transfers(engine: Engine, pod: PodHandle) -> str:
         "docker://example.org/app:1", name="app", pull="missing", platform="linux/arm64", insecure="none"
     )
     assert_type(image.image_id, str)
-    for one in engine.images.load(Path("images.tar")):
+    for one in engine.images.load(Path("images.tar"), insecure=["image"], warn=print):
         assert_type(one.name, str)
     engine.images.save(["app"], "app.tar", format="docker-archive")
-    assert_type(engine.images.push("app", "docker://example.org/app:2"), str)
+    pushed = engine.images.push(
+        "app", "docker://example.org/app:2", progress=lambda blob: print(blob.digest, blob.outcome)
+    )
+    assert_type(pushed, str)
     engine.images.export("app", "rootfs.tar")
     engine.images.extract("app", Path("directory"), rootfs_only=False)
     assert_type((engine.images.tag("app", "other:2")).name, str)
@@ -81,6 +101,26 @@ def transfers(engine: Engine, pod: PodHandle) -> str:
     return (pod.commit("made:1")).image_id
 
 
+def volumes(engine: Engine) -> App:
+    """What an app may see beside its image."""
+    made = engine.volumes.create("db", labels={"team": "web"})
+    assert_type(made.used_by, tuple[str, ...])
+    assert_type(engine.volumes.get("db").labels, dict[str, str])
+    for one in engine.volumes.list():
+        assert_type(one.path, str)
+    assert_type(engine.volumes.gc(unused=True, labels={"team": "web"}).removed, list[str])
+    engine.volumes.remove("db")
+    mounts = [
+        Mount(NamedVolume("db", copy=False), "/db", subpath="a", noexec=True),
+        Mount(EmptyVolume("work", mode=0o1777, uid=5, gid=6), "/work", nosuid=False, nodev=False),
+        Mount(MemoryVolume(size_bytes=1 << 20), "/cache"),
+        Mount(ImageVolume("tools", writable=True), "/tools"),
+        Mount(Path("/mnt"), "/mnt", propagation="slave"),
+    ]
+    files = [File("/run/secrets/a", b"secret"), File("/etc/b", source=Path("/b"), mode=0o444, uid=5, gid=6)]
+    return App("busybox", mounts=mounts, files=files)
+
+
 def requests() -> PodRequest:
     """What can be said of apps and pods."""
     app = App(
@@ -92,8 +132,28 @@ def requests() -> PodRequest:
         user="worker:1000",
         workdir="/tmp",
         mounts=[Mount("/srv/data", "/data", read_only=True), Mount(Path("/srv/in"), "/in", recursive=False)],
+        security=Security(
+            cap_drop=["ALL"],
+            cap_add=["NET_ADMIN"],
+            seccomp=CallSet("remove", ["mkdir"], "ENOSYS"),
+            devices=["/dev/kvm", Device("/dev/fuse", access="rw")],
+            ulimits={"nofile": 1024, "core": (0, -1)},
+        ),
+        resources=Resources(memory_bytes=1 << 30, cpus=1.5, pids=100),
     )
-    return PodRequest([app], name="job", network="host", hostname="job", grace_s=2.5, annotations={"a": "b"})
+    assert_type(app.resources, Resources | None)
+    return PodRequest(
+        [app],
+        name="job",
+        network="host",
+        hostname="job",
+        grace_s=2.5,
+        annotations={"a": "b"},
+        resources=Resources(cpuset_cpus="0-1"),
+        sysctls={"kernel.msgmax": "9000"},
+        cgroup_parent="/machine.slice",
+        pid="pod",
+    )
 
 
 def runs(engine: Engine) -> PodEnd | None:
@@ -155,10 +215,23 @@ def looks(engine: Engine, uuid: str) -> list[str]:
     assert_type(status.app("worker").end, AppEnd | None)
     assert_type(status.started_ns, int | None)
     assert_type(status.pid, int | None)
+    assert_type(status.networks, tuple[NetworkStatus, ...])
     assert_type(status.warnings, tuple[str, ...])
     assert_type(pod.manifest(), bytes)
     assert_type(engine.list(), list[PodStatus])
     return [summary.uuid for summary in engine.summaries() if summary.state is State.RUNNING]
+
+
+def networks(engine: Engine) -> list[str]:
+    """Pods that are reached, and reach others."""
+    known = engine.networks(print)
+    assert_type(known, tuple[NetworkConfiguration, ...])
+    engine.run(App("busybox"), network="host", dns=["host"], hosts={"db": "192.0.2.1"})
+    with engine.run(
+        App("busybox"), network=["default", "web:IP=10.9.0.10"], ports=["127.0.0.1::80"], dns_search=["a.org"]
+    ) as pod:
+        assert_type(pod.check_networks(), dict[str, CarobError])
+        return [address for one in pod.status().networks for address in (*one.addresses, *one.ports)]
 
 
 def logs(pod: PodHandle) -> str:
@@ -201,9 +274,45 @@ def execs(pod: PodHandle) -> str:
     return ""
 
 
+def a_day(engine: Engine, pod: PodHandle) -> dict[str, str]:
+    """Files in and out, what runs and what it takes, what happened, ports."""
+    pod.copy_in(Path("config.toml"), "/etc/app.toml", app="worker")
+    pod.update(Resources(memory_bytes=1 << 30))
+    pod.update(Resources(cpus=1.5, io_max={"/dev/sda": {"wbps": 1 << 20}}), app="worker")
+    pod.copy_out("/var/lib/app/.", Path("out"), follow_links=True)
+    for process in pod.top("worker"):
+        assert_type(process, ProcessInfo)
+        assert_type(process.cpu_s, float)
+    assert_type(pod.stats(), PodStats)
+    for stats in pod.follow_stats(interval_s=0.5):
+        assert_type(stats.apps["worker"].working_set_bytes, int | None)
+    for one in engine.stats():
+        assert_type(one.uuid, str)
+    for event in engine.events(since_ns=0, follow=False):
+        assert_type(event, Event)
+    for event in pod.timeline():
+        assert_type(event.time_ns, int)
+    with pod.port_forward("8080:80", ":443") as forward:
+        assert_type(forward, PortForward)
+        assert_type(forward.ports, tuple[tuple[str, int], ...])
+        assert_type(forward.wait(1.0), bool)
+        forward.close()
+    limits = LogLimits(10 << 20, max_files=3)
+    engine.run(App("busybox"), log_limits=limits, log_driver="k8s-file")
+    assert_type(pod.logs(until_ns=1).text(), str)
+    return {check.name: check.mend for check in engine.doctor(runtime="crun")}
+
+
 def stops(engine: Engine, pod: PodHandle) -> list[str]:
     """Ways to the end."""
     pod.signal(signal.SIGHUP, app="worker")
+    pod.pause(app="worker")
+    pod.resume()
+    pod.restart(app="worker", grace_s=1)
+    assert_type(pod.input_modes(), dict[str, str])
+    with pod.attach(app="worker", once=True) as attached:
+        attached.write(b"line\n")
+        attached.resize((24, 80))
     pod.stop(grace_s=1, timeout_s=20)
     pod.kill()
     pod.remove(force=True)

@@ -7,8 +7,21 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, assert_type
 
-from carob import App, AppEnd, Completed, PodEnd, PodStatus, State
-from carob.aio import Engine, Execution, Images, Logs, PodHandle
+from carob import (
+    App,
+    AppEnd,
+    CarobError,
+    Completed,
+    Event,
+    NetworkConfiguration,
+    PodEnd,
+    PodStats,
+    PodStatus,
+    ProcessInfo,
+    Resources,
+    State,
+)
+from carob.aio import Engine, Execution, Images, Logs, PodHandle, PortForward, Volumes
 from carob.engine.request import PodRequest
 
 
@@ -35,6 +48,17 @@ async def images(engine: Engine) -> str:
     await engine.images.remove("busybox")
     await engine.images.gc()
     return image.image_id
+
+
+async def volumes(engine: Engine) -> str:
+    """Named volumes."""
+    assert_type(engine.volumes, Volumes)
+    made = await engine.volumes.create("db", labels={"team": "web"})
+    for one in await engine.volumes.list():
+        assert_type(one.labels, dict[str, str])
+    assert_type((await engine.volumes.gc(unused=True)).problems, list[str])
+    await engine.volumes.remove("db")
+    return (await engine.volumes.get(made.name)).path
 
 
 async def transfers(engine: Engine, pod: PodHandle) -> str:
@@ -99,6 +123,29 @@ async def logs(pod: PodHandle) -> str:
     return await pod.logs().text(encoding="latin-1")
 
 
+async def a_day(engine: Engine, pod: PodHandle) -> list[str]:
+    """Files in and out, what runs and what it takes, what happened, ports."""
+    await pod.copy_in("config.toml", "/etc/app.toml", app="worker")
+    await pod.update(Resources(pids=100), app="worker")
+    await pod.copy_out("/var/lib/app/.", Path("out"))
+    assert_type(await pod.top(), list[ProcessInfo])
+    assert_type(await pod.stats(), PodStats)
+    async with aclosing(pod.follow_stats(interval_s=0.5)) as looks:
+        async for stats in looks:
+            assert_type(stats.cpu_percent, dict[str, float])
+    assert_type(await engine.stats(), list[PodStats])
+    async with aclosing(engine.events()) as events:
+        async for event in events:
+            assert_type(event, Event)
+    assert_type(await pod.timeline(), list[Event])
+    assert_type(await pod.check_networks(), dict[str, CarobError])
+    assert_type(await engine.networks(print), tuple[NetworkConfiguration, ...])
+    async with await pod.port_forward("8080:80") as forward:
+        assert_type(forward, PortForward)
+        await forward.close()
+    return [check.verdict for check in await engine.doctor()]
+
+
 async def execs(pod: PodHandle) -> int:
     """More processes: all at once, or by their streams."""
     done = await pod.exec(["cat"], app="worker", input=b"in", check=True, timeout_s=10)
@@ -121,6 +168,13 @@ async def execs(pod: PodHandle) -> int:
 async def stops(engine: Engine, pod: PodHandle) -> list[str]:
     """Ways to the end."""
     await pod.signal(1, app="worker")
+    await pod.pause(app="worker")
+    await pod.resume()
+    await pod.restart(app="worker", grace_s=1)
+    assert "worker" in await pod.input_modes()
+    async with await pod.attach(app="worker") as attached:
+        await attached.write(b"line\n")
+        attached.resize((24, 80))
     async with asyncio.timeout(20):
         await pod.stop(grace_s=1, timeout_s=10)
     await pod.kill()

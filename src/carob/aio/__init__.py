@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from carob.aio.handle import PodHandle as PodHandle
     from carob.aio.images import Images as Images
     from carob.aio.logs import Logs as Logs
+    from carob.aio.port_forward import PortForward as PortForward
+    from carob.aio.volumes import Volumes as Volumes
 
-__all__ = ["Engine", "Execution", "Images", "Logs", "PodHandle"]
+__all__ = ["Engine", "Execution", "Images", "Logs", "PodHandle", "PortForward", "Volumes"]
 
 _MODULES = {
     "Engine": "engine",
@@ -37,6 +39,8 @@ _MODULES = {
     "Images": "images",
     "Logs": "logs",
     "PodHandle": "handle",
+    "PortForward": "port_forward",
+    "Volumes": "volumes",
 }
 
 

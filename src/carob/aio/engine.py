@@ -5,6 +5,7 @@ from __future__ import annotations
 from carob.aio.handle import PodHandle
 from carob.aio.images import Images
 from carob.aio.steps import Steps
+from carob.aio.volumes import Volumes
 from carob.engine import inputs
 from carob.engine.engine import Engine as BlockingEngine
 from carob.engine.request import App, PodRequest
@@ -12,15 +13,19 @@ from carob.engine.request import App, PodRequest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Unpack
 
     from carob.engine.collect import Collection
+    from carob.engine.doctor import Check
+    from carob.engine.events import Event
     from carob.engine.handle import PodHandle as BlockingHandle
-    from carob.engine.images import Callback
+    from carob.engine.images import Callback, Warn
+    from carob.engine.networks import NetworkConfiguration
     from carob.engine.observe import PodSummary
     from carob.engine.options import PodOptions
+    from carob.engine.stats import PodStats
     from carob.engine.status import PodStatus
     from carob.pod import BrokenPod
 
@@ -40,11 +45,15 @@ class Engine:
         launcher: Sequence[str] = (),
         standby: int = 0,
         max_threads: int = 16,
+        image_limits: Mapping[str, float] | None = None,
     ) -> None:
-        self._blocking = BlockingEngine(data_dir, python=python, launcher=launcher, standby=standby)
+        self._blocking = BlockingEngine(
+            data_dir, python=python, launcher=launcher, standby=standby, image_limits=image_limits
+        )
         self._steps = Steps(inputs.whole(max_threads, "max_threads", 1, 10_000))
         self.data_dir = self._blocking.data_dir
         self.images = Images(self._blocking.images, self._steps)
+        self.volumes = Volumes(self._blocking.volumes, self._steps)
 
     def __repr__(self) -> str:
         return f"carob.aio.Engine({self.data_dir!r})"
@@ -83,10 +92,13 @@ class Engine:
         tied: bool = False,
         timeout_s: float | None = None,
         fetching: Callback | None = None,
+        warn: Warn | None = None,
     ) -> PodHandle:
-        """``run`` for a request made before; ``fetching`` is called from other threads."""
+        """``run`` for a request made before; ``fetching`` and ``warn`` are called from other threads."""
         handle = await self._steps.run_or_undo(
-            lambda: self._blocking.run_request(request, tied=tied, timeout_s=timeout_s, fetching=fetching),
+            lambda: self._blocking.run_request(
+                request, tied=tied, timeout_s=timeout_s, fetching=fetching, warn=warn
+            ),
             _remove,
         )
         return PodHandle(handle, self.data_dir, self._steps)
@@ -95,10 +107,12 @@ class Engine:
         """Makes a pod of these apps, to be run later with ``PodHandle.run``. Cancelled, it leaves none."""
         return await self.prepare_request(PodRequest(apps, **options))
 
-    async def prepare_request(self, request: PodRequest, *, fetching: Callback | None = None) -> PodHandle:
-        """``prepare`` for a request made before; ``fetching`` as for ``run_request``."""
+    async def prepare_request(
+        self, request: PodRequest, *, fetching: Callback | None = None, warn: Warn | None = None
+    ) -> PodHandle:
+        """``prepare`` for a request made before; the rest as for ``run_request``."""
         handle = await self._steps.run_or_undo(
-            lambda: self._blocking.prepare_request(request, fetching=fetching), _remove
+            lambda: self._blocking.prepare_request(request, fetching=fetching, warn=warn), _remove
         )
         return PodHandle(handle, self.data_dir, self._steps)
 
@@ -119,9 +133,29 @@ class Engine:
         """
         return await self._steps.run(lambda: [*self._blocking.summaries(broken, times=times)])
 
+    async def doctor(self, *, runtime: str = "") -> list[Check]:
+        """What this host can and cannot do; see ``carob.Engine.doctor``."""
+        return await self._steps.run(self._blocking.doctor, runtime=runtime)
+
+    def events(self, *, since_ns: int | None = None, follow: bool = True) -> AsyncGenerator[Event, None]:
+        """What happens to pods, as it happens; see ``carob.Engine.events``. For ``async for``."""
+        from carob.aio import events
+
+        return events.follow(self.data_dir, self._steps, since_ns=since_ns, until_now=not follow)
+
+    async def stats(self) -> list[PodStats]:
+        """What each running pod uses now; see ``carob.Engine.stats``."""
+        return await self._steps.run(self._blocking.stats)
+
     async def list(self) -> list[PodStatus]:
         """The status of every pod; see ``carob.Engine.list``."""
         return await self._steps.run(self._blocking.list)
+
+    async def networks(
+        self, broken: Callable[[str], object] | None = None
+    ) -> tuple[NetworkConfiguration, ...]:
+        """The networks that pods can be put on; see ``carob.Engine.networks``."""
+        return await self._steps.run(self._blocking.networks, broken)
 
     async def gc(
         self, *, grace_s: float = 1800.0, expire_prepared_s: float = 86400.0, mark_only: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from carob.aio import logs as outputs
 from carob.aio import waits
+from carob.aio.attachment import Attachment
 from carob.aio.execution import Execution
 from carob.engine import execution, inputs, stop
 from carob.engine.failures import Attempt
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import TracebackType
 
+    from carob.aio.port_forward import PortForward
     from carob.aio.steps import Steps
+    from carob.engine.events import Event
     from carob.engine.execution import Completed
     from carob.engine.handle import PodEnd
     from carob.engine.handle import PodHandle as BlockingHandle
     from carob.engine.images import ResolvedImage
     from carob.engine.output import LogEntry
+    from carob.engine.resources import Resources
+    from carob.engine.stats import PodStats
     from carob.engine.status import PodStatus
+    from carob.engine.top import ProcessInfo
+    from carob.errors import CarobError
 
 
 class PodHandle:
@@ -80,6 +87,32 @@ class PodHandle:
         """Makes an image of what an app sees; see ``carob.PodHandle.commit``."""
         return await self._steps.run(self._blocking.commit, name, app=app)
 
+    async def copy_in(
+        self,
+        source: str | os.PathLike[str] | int,
+        path: str,
+        *,
+        app: str | None = None,
+        follow_links: bool = False,
+    ) -> None:
+        """Copies into an app of a running pod; see ``carob.PodHandle.copy_in``."""
+        await self._steps.run(self._blocking.copy_in, source, path, app=app, follow_links=follow_links)
+
+    async def copy_out(
+        self,
+        path: str,
+        target: str | os.PathLike[str] | int,
+        *,
+        app: str | None = None,
+        follow_links: bool = False,
+    ) -> None:
+        """Copies out of an app; see ``carob.PodHandle.copy_out``."""
+        await self._steps.run(self._blocking.copy_out, path, target, app=app, follow_links=follow_links)
+
+    async def update(self, resources: Resources, *, app: str | None = None) -> None:
+        """Changes the limits of a running app, or of the pod; see ``carob.PodHandle.update``."""
+        await self._steps.run(self._blocking.update, resources, app=app)
+
     async def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
         """Asks the apps to end, kills them after the grace (by default the pod's), returns when it is over.
 
@@ -105,8 +138,20 @@ class PodHandle:
         await self._steps.run(self._blocking.kill)
 
     async def signal(self, number: int, *, app: str | None = None) -> None:
-        """Sends a signal to the first process of an app, or of the only one."""
+        """Sends a signal to the first process of an app, or of each app that runs."""
         await self._steps.run(self._blocking.signal, number, app=app)
+
+    async def pause(self, *, app: str | None = None) -> None:
+        """Freezes an app, or each that runs; see ``carob.PodHandle.pause``."""
+        await self._steps.run(self._blocking.pause, app=app)
+
+    async def resume(self, *, app: str | None = None) -> None:
+        """Lets a paused app go on, or each; one that is not paused is fine."""
+        await self._steps.run(self._blocking.resume, app=app)
+
+    async def restart(self, *, app: str | None = None, grace_s: float | None = None) -> None:
+        """Ends an app, or each but init apps, and starts it anew; see ``carob.PodHandle.restart``."""
+        await self._steps.run(self._blocking.restart, app=app, grace_s=grace_s)
 
     async def remove(self, *, force: bool = False) -> None:
         """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
@@ -118,38 +163,102 @@ class PodHandle:
         """The pod as it is now; ``NotFound`` once it is gone."""
         return await self._steps.run(self._blocking.status)
 
-    def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> outputs.Logs:
+    async def check_networks(self) -> dict[str, CarobError]:
+        """What is wrong with its networks, by interface; see ``carob.PodHandle.check_networks``."""
+        return await self._steps.run(self._blocking.check_networks)
+
+    async def timeline(self) -> list[Event]:
+        """What has happened to the pod; see ``carob.PodHandle.timeline``."""
+        return await self._steps.run(self._blocking.timeline)
+
+    async def top(self, *apps: str) -> list[ProcessInfo]:
+        """The processes of these apps, by default all; see ``carob.PodHandle.top``."""
+        return await self._steps.run(self._blocking.top, *apps)
+
+    async def stats(self) -> PodStats:
+        """What the pod and each of its apps use now; see ``carob.PodHandle.stats``."""
+        return await self._steps.run(self._blocking.stats)
+
+    def follow_stats(self, *, interval_s: float = 1.0) -> AsyncGenerator[PodStats, None]:
+        """``stats`` again and again; ends with the pod. For ``async for``."""
+        from carob.aio import stats
+
+        return stats.follow(self._data_dir, self.uuid, self._steps, interval_s=interval_s)
+
+    def logs(
+        self,
+        app: str | None = None,
+        *,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+    ) -> outputs.Logs:
         """What an app, or the only one, wrote: ``await pod.logs().text()``."""
         return outputs.Logs(
-            lambda: self._blocking.logs(app, tail=tail, since_ns=since_ns),
+            lambda: self._blocking.logs(app, tail=tail, since_ns=since_ns, until_ns=until_ns),
             self._steps,
         )
 
     def follow_logs(
-        self, *apps: str, tail: int | None = None, since_ns: int = 0
+        self, *apps: str, tail: int | None = None, since_ns: int = 0, until_ns: int | None = None
     ) -> AsyncGenerator[tuple[str, LogEntry], None]:
         """(app, entry) as these apps, by default all, write; ends with the pod. For ``async for``.
 
         Who leaves the loop early closes the generator: ``contextlib.aclosing``.
         """
-        return outputs.follow(self._data_dir, self.uuid, apps, self._steps, tail=tail, since_ns=since_ns)
+        return outputs.follow(
+            self._data_dir, self.uuid, apps, self._steps, tail=tail, since_ns=since_ns, until_ns=until_ns
+        )
 
     def log_batches(
-        self, *apps: str, tail: int | None = None, since_ns: int = 0, follow: bool = True
+        self,
+        *apps: str,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        follow: bool = True,
     ) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
         """``follow_logs`` by what is there at a time, for who passes much output on.
 
         Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
         """
         return outputs.batches(
-            self._data_dir, self.uuid, apps, self._steps, tail=tail, since_ns=since_ns, follow=follow
+            self._data_dir,
+            self.uuid,
+            apps,
+            self._steps,
+            tail=tail,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            follow=follow,
         )
 
     async def manifest(self) -> bytes:
         """The pod manifest, as it is on disk."""
         return await self._steps.run(self._blocking.manifest)
 
-    # More processes
+    async def port_forward(self, *ports: str) -> PortForward:
+        """Has ports here lead into the running pod; see ``carob.PodHandle.port_forward``."""
+        from carob.aio.port_forward import PortForward
+
+        made = await self._steps.run_or_undo(
+            lambda: self._blocking.port_forward(*ports), lambda forward: forward.close()
+        )
+        return PortForward(made, self._steps)
+
+    # Its apps' input, and more processes
+
+    async def input_modes(self) -> dict[str, str]:
+        """How each app reads, by its name: ``null``, ``stream`` or ``tty``."""
+        return await self._steps.run(self._blocking.input_modes)
+
+    async def attach(self, *, app: str | None = None, once: bool = False) -> Attachment:
+        """The input of an app, or of the only one; see ``carob.PodHandle.attach``."""
+        return Attachment(
+            await self._steps.run_or_undo(
+                lambda: self._blocking.attach(app=app, once=once), lambda attached: attached.close()
+            )
+        )
 
     async def start(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from carob.aio.steps import Steps
@@ -13,19 +13,22 @@ if TYPE_CHECKING:
         ArchiveKind,
         Callback,
         Collected,
-        Descriptor,
         HistoryEntry,
         ImageSummary,
         Pull,
+        PushCallback,
         ResolvedImage,
         Usage,
         Verified,
+        Warn,
     )
     from carob.engine.images import Images as BlockingImages
 
 
 class Images:
-    """``carob.Engine.images`` for an event loop. Cancelled calls are carried through, but for ``fetch``."""
+    """``carob.Engine.images`` for an event loop. Cancelled calls are carried through, but for ``fetch`` and
+    ``load``.
+    """
 
     def __init__(self, blocking: BlockingImages, steps: Steps) -> None:
         self._blocking = blocking
@@ -41,11 +44,12 @@ class Images:
         insecure: str | Iterable[str] = "none",
         unpack: bool = True,
         progress: Callback | None = None,
+        warn: Warn | None = None,
     ) -> ResolvedImage:
         """Takes in an image from elsewhere; see ``carob.Engine.images.fetch``.
 
-        ``progress`` is called from other threads. A cancelled call stops the fetch; what it had by then, the
-        next one need not fetch again.
+        ``progress`` and ``warn`` are called from other threads. A cancelled call stops the fetch; what it had
+        by then, the next one need not fetch again.
         """
         from carob.engine.images import cancellation
 
@@ -61,15 +65,31 @@ class Images:
                 unpack=unpack,
                 progress=progress,
                 cancel=cancel,
+                warn=warn,
             )
 
         return await self._steps.run_stoppable(step, cancel.cancel)
 
     async def load(
-        self, path: str | os.PathLike[str], *, progress: Callback | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        insecure: str | Iterable[str] = "none",
+        progress: Callback | None = None,
+        warn: Warn | None = None,
     ) -> list[ResolvedImage]:
-        """Takes in all images of an archive or layout, OCI's or of ``docker save``, under their own names."""
-        return await self._steps.run(self._blocking.load, path, progress=progress)
+        """Takes in all images of an archive or layout, OCI's or of ``docker save``, under their own names.
+
+        A cancelled call stops it; the rest as for ``fetch``.
+        """
+        from carob.engine.images import cancellation
+
+        cancel = cancellation()
+
+        def step() -> list[ResolvedImage]:
+            return self._blocking.load(path, insecure=insecure, progress=progress, cancel=cancel, warn=warn)
+
+        return await self._steps.run_stoppable(step, cancel.cancel)
 
     async def save(
         self,
@@ -87,7 +107,7 @@ class Images:
         destination: str = "",
         *,
         insecure: str | Iterable[str] = "none",
-        progress: Callable[[Descriptor, int], object] | None = None,
+        progress: PushCallback | None = None,
     ) -> str:
         """Sends an image to a registry; see ``carob.Engine.images.push``."""
         return await self._steps.run(
@@ -126,12 +146,18 @@ class Images:
         """What the images take on disk; what several share is counted once."""
         return await self._steps.run(self._blocking.usage)
 
-    async def import_path(self, path: str | os.PathLike[str], *, name: str) -> ResolvedImage:
-        """Takes in a root file system (directory or tar archive) or an OCI image layout, under ``name``.
-
-        Raises ``InvalidInput`` for a name or a file that is none, ``CorruptData`` for a damaged one.
-        """
-        return await self._steps.run(self._blocking.import_path, path, name=name)
+    async def import_path(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str,
+        insecure: str | Iterable[str] = "none",
+        warn: Warn | None = None,
+    ) -> ResolvedImage:
+        """Takes in what is at ``path``, under ``name``; see ``carob.Engine.images.import_path``."""
+        return await self._steps.run(
+            self._blocking.import_path, path, name=name, insecure=insecure, warn=warn
+        )
 
     async def resolve(self, name: str) -> ResolvedImage:
         """The image of this name or id; ``NotFound`` with a hint where there is none."""

@@ -42,10 +42,17 @@ class Logs:
 
 
 async def follow(
-    data_dir: str, uuid: str, apps: Sequence[str], steps: Steps, *, tail: int | None, since_ns: int
+    data_dir: str,
+    uuid: str,
+    apps: Sequence[str],
+    steps: Steps,
+    *,
+    tail: int | None,
+    since_ns: int,
+    until_ns: int | None,
 ) -> AsyncGenerator[tuple[str, LogEntry], None]:
     """(app, entry) as these apps, by default all, write; ends with the pod."""
-    found = batches(data_dir, uuid, apps, steps, tail=tail, since_ns=since_ns)
+    found = batches(data_dir, uuid, apps, steps, tail=tail, since_ns=since_ns, until_ns=until_ns)
     try:
         async for batch in found:
             for one in batch:
@@ -62,6 +69,7 @@ async def batches(
     *,
     tail: int | None,
     since_ns: int,
+    until_ns: int | None,
     follow: bool = True,
 ) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
     """``follow``, with what is there at a time in one list; none is empty. Files are read in a thread.
@@ -76,7 +84,7 @@ async def batches(
             for app in apps:
                 if inputs.text(app, "an app's name") not in names:
                     raise NotFound(f"pod {uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
-            return pod, Following(pod, apps or names, tail=tail, since_ns=since_ns)
+            return pod, Following(pod, apps or names, tail=tail, since_ns=since_ns, until_ns=until_ns)
         except BaseException:
             pod.close()
             raise

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from carob.engine.failures import Attempt
 from carob.engine.inputs import timeout
-from carob.engine.keeper import keepers
+from carob.engine.keeper import keepers, thaw
 from carob.errors import NotFound, TimedOut
 from carob.pod import State, open_pod
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.pod import Pod
+
+
+_SOON_S = 0.02
 
 
 async def readable(descriptors: Sequence[int], *, timeout_s: float | None = None) -> bool:
@@ -95,7 +98,9 @@ async def _init_gone(pod: Pod) -> None:
     if pidfd is None:
         return
     try:
-        await readable([pidfd])
+        if not await readable([pidfd], timeout_s=_SOON_S):
+            thaw(pod)
+            await readable([pidfd])
     finally:
         os.close(pidfd)
 

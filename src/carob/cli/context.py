@@ -53,6 +53,7 @@ class Context:
                 python=python,
                 launcher=self._launcher,
                 supervision=None if python or self._launcher else self._begun,
+                image_limits=self.settings.changed("images.limits"),
             )
         return self._engine
 

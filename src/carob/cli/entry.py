@@ -32,9 +32,19 @@ def _begin(words: list[str]) -> Supervision | None:
     from carob.engine.supervision import Supervision
 
     supervision = Supervision()
-    network = "host" if "--net=host" in words else "none"
     try:
-        supervision.stand_by(network=network)
+        supervision.stand_by(network=_likely_network(words))
     except (CarobError, OSError):
         return None  # said when the pod is to be started
     return supervision
+
+
+def _likely_network(words: list[str]) -> str:
+    """What the words ask a supervisor for, in all likelihood: ``none``, ``host``, or ``cni``."""
+    for at, word in enumerate(words):
+        if word in ("--", "-p", "--publish", "--port") or word.startswith(("--publish=", "--port=")):
+            return "none" if word == "--" else "cni"
+        if word == "--net" or word.startswith("--net="):
+            name = word[6:] or "".join(words[at + 1 : at + 2])
+            return name if name in ("none", "host") else "cni"
+    return "none"

@@ -8,7 +8,7 @@ one that is not there. For every other verb: 0, or 125.
 from __future__ import annotations
 
 from carob.engine.ends import Exited, Signaled, Unknown, shell_code
-from carob.errors import AppStartFailed, CarobError, CommandFailed
+from carob.errors import AppStartFailed, Cancelled, CommandFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 """As if SIGPIPE had ended the command, which Python ignores."""
 
-_CANCELLED = "cancelled"
 _STOP_SIGNALS = (15, 9)
 _APP_FAILED = "app failed"
+_FINISHED = "finished"
 
 
 def of_error(error: BaseException) -> int:
     """The status for an error that ends the command."""
     if isinstance(error, AppStartFailed):
         return error.code
-    if isinstance(error, CarobError) and error.kind == _CANCELLED:
+    if isinstance(error, Cancelled):
         return INTERRUPTED
     if isinstance(error, CommandFailed) and error.status in (NOT_EXECUTABLE, NOT_FOUND):
         return error.status
@@ -47,6 +47,8 @@ def of_ends(ends: Mapping[str, AppEnd], outcome: str) -> int:
     """
     if not ends:
         return shell_code(Unknown("nothing is known of the pod's apps"))
+    if outcome == _FINISHED:
+        return SUCCESS  # sidecars end as they may when nothing else is left
     failed = [end for end in ends.values() if end != Exited(0)]
     if outcome == _APP_FAILED:
         failed = [end for end in failed if not _ended_by_stopping(end)] or failed
@@ -59,5 +61,7 @@ def _ended_by_stopping(end: AppEnd) -> bool:
             return signal in _STOP_SIGNALS
         case Exited(code):
             return code - 128 in _STOP_SIGNALS
+        case Unknown():
+            return True  # it was never started
         case _:
             return False

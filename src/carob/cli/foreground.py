@@ -6,18 +6,24 @@ from carob.cli import exit_codes
 from carob.cli.interrupts import Interrupted, Interrupts
 from carob.cli.output import STDERR, STDOUT, say, say_error, write, write_bytes
 from carob.engine.supervision import MADE, PREPARED
-from carob.errors import CarobError, Conflict, LostRace, NotFound
+from carob.errors import AppStartFailed, CarobError, Conflict, LostRace, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from carob.cli.context import Context
+    from carob.cli.interaction import Session
     from carob.engine.handle import PodHandle
     from carob.engine.output import LogEntry
     from carob.engine.supervision import Progress
 
     Start = Callable[[Progress], PodHandle]
+    Attach = Callable[[PodHandle], Session]
+
+
+class Detached(Exception):
+    """The user has typed the keys that leave an app alone."""
 
 
 _LAST_WORDS_S = 30.0
@@ -37,6 +43,12 @@ class _Beginning:
             self.handle = self._context.engine.handle(uuid)
         elif step == PREPARED and self._uuid_file:
             save_uuid(uuid, self._uuid_file)
+
+    def show(self) -> None:
+        """Passes on what apps have written so far."""
+        if self.handle is not None:
+            for batch in self.handle.log_batches(follow=False):
+                pass_on(batch)
 
     def abandon(self, *, remove: bool) -> str:
         """After a failed start: takes away what is not worth keeping, and waits for the end of the rest.
@@ -70,10 +82,12 @@ def begin(
     uuid_file: str = "",
     remove: bool = False,
     handle: PodHandle | None = None,
+    shows: bool = False,
 ) -> PodHandle:
     """Starts a pod; what is left of one that could not be started is removed, or kept with its logs.
 
-    ``handle`` is that of a pod that is there already; one that another process runs is left alone.
+    ``handle`` is that of a pod that is there already; one that another process runs is left alone. With
+    ``shows``, what init apps wrote is passed on where one of them failed.
     """
     beginning = _Beginning(context, uuid_file, handle)
     try:
@@ -82,6 +96,8 @@ def begin(
         raise
     except BaseException as error:
         _show_runtime_commands(context, beginning.handle)
+        if shows and isinstance(error, AppStartFailed):
+            beginning.show()
         kept = beginning.abandon(remove=remove or isinstance(error, Interrupted))
         if isinstance(error, CarobError):
             error.hint = error.hint or kept
@@ -126,17 +142,30 @@ def tell_uuid(handle: PodHandle, does: str) -> int:
 
 
 def attend(
-    context: Context, start: Start, *, uuid_file: str = "", remove: bool, handle: PodHandle | None = None
+    context: Context,
+    start: Start,
+    *,
+    uuid_file: str = "",
+    remove: bool,
+    handle: PodHandle | None = None,
+    session: Attach | None = None,
 ) -> int:
-    """Starts a pod, passes its output on until it has ended, and tells its end by the exit status."""
+    """Starts a pod, passes its output on until it has ended, and tells its end by the exit status.
+
+    ``session`` gives an app standard input meanwhile; a pod that is left by its keys runs on.
+    """
     with Interrupts(patient=True) as interrupts:
         try:
-            handle = begin(context, start, uuid_file=uuid_file, remove=remove, handle=handle)
+            handle = begin(context, start, uuid_file=uuid_file, remove=remove, handle=handle, shows=True)
         except Interrupted:
             return exit_codes.INTERRUPTED
         interrupts.started(handle)
         try:
-            return _attend(context, handle, interrupts)
+            return _attend(context, handle, interrupts, session)
+        except Detached:
+            remove = False
+            say(f"pod {handle.uuid} runs on; carob attach goes back to it")
+            return exit_codes.SUCCESS
         finally:
             if remove:
                 _remove(handle)
@@ -153,8 +182,12 @@ def _remove(handle: PodHandle) -> None:
         say_error(error)
 
 
-def _attend(context: Context, handle: PodHandle, interrupts: Interrupts) -> int:
-    failed = _pass_all_on(handle, interrupts)
+def _attend(context: Context, handle: PodHandle, interrupts: Interrupts, session: Attach | None) -> int:
+    if session is None:
+        failed = _pass_all_on(handle, interrupts)
+    else:
+        with session(handle):
+            failed = _pass_all_on(handle, interrupts)
     end = handle.wait()
     context.debug(f"ended: {end}")
     return failed or exit_codes.of_ends(end.apps, end.outcome)

@@ -24,8 +24,8 @@ COMMAND = Command(
 The JSON is an array of pods with uuid, name, state and apps (name, image, image_id); with --full it has all
 that carob status tells of each.""",
 )
-LEGEND = ("UUID", "NAME", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED")
-FULL_LEGEND = ("UUID", "NAME", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED")
+LEGEND = ("UUID", "NAME", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED", "NETWORKS")
+FULL_LEGEND = ("UUID", "NAME", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED", "NETWORKS")
 _SHORT_UUID = 8
 
 
@@ -70,7 +70,12 @@ def _rows(pod: PodSummary, now_ns: int, *, full: bool) -> list[list[str]]:
         if at == 0:
             uuid = pod.uuid if full else pod.uuid[:_SHORT_UUID]
             times = [time_text(one) if full else ago(one, now_ns) for one in (pod.created_ns, pod.started_ns)]
-            rows.append([uuid, pod.name, *cells, str(pod.state), *times])
+            rows.append([uuid, pod.name, *cells, str(pod.state), *times, _networks(pod)])
         else:
-            rows.append(["", "", *cells, "", "", ""])
+            rows.append(["", "", *cells, "", "", "", ""])
     return rows
+
+
+def _networks(pod: PodSummary) -> str:
+    """``default:ip4=10.78.0.2``, as rkt has it."""
+    return ",".join([f"{name}:ip{6 if ':' in ip else 4}={ip}" for name, ip in pod.networks])

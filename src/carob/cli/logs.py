@@ -22,6 +22,7 @@ COMMAND = Command(
         Option("--follow", "go on until the pod has ended", short="-f"),
         Option("--tail", "only the last lines of each app", "LINES", short="-n"),
         Option("--since", "only from then on: 10m (ago), @SECONDS, or an ISO 8601 time", "TIME"),
+        Option("--until", "only what came before: as --since", "TIME"),
         Option("--timestamps", "a line for each line, with its time and its app before it", short="-t"),
         Option(
             "--format", "one object a line: app, stream, time_ns, partial, data", "FORMAT", choices=("json",)
@@ -39,8 +40,13 @@ def run(arguments: Arguments, context: Context) -> int:
     """Prints entries until they end, or the pod does."""
     tail = count(arguments.text("--tail"), "--tail") if arguments.has("--tail") else None
     since_ns = moment_ns(arguments.text("--since"), "--since") if arguments.has("--since") else 0
+    until_ns = moment_ns(arguments.text("--until"), "--until") if arguments.has("--until") else None
     batches = context.engine.get(arguments.words[0]).log_batches(
-        *arguments.words[1:], tail=tail, since_ns=since_ns, follow=arguments.has("--follow")
+        *arguments.words[1:],
+        tail=tail,
+        since_ns=since_ns,
+        until_ns=until_ns,
+        follow=arguments.has("--follow"),
     )
     for batch in batches:
         if arguments.has("--format"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from carob.cli import exit_codes
@@ -31,6 +32,8 @@ def main(
     already. Nothing is raised.
     """
     guard_standard_streams()
+    # Others may be kept out of what is made, but not its owner, that is carob itself the next time.
+    os.umask(os.umask(0o077) & 0o077)
     context = Context(launcher, begun)
     try:
         return _run(list(sys.argv[1:] if argv is None else argv), context)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from carob.cli import life_options, resource_options, security_options, volumes
 from carob.cli.app_grammar import AppWords, PodArguments, forgotten_dashes
+from carob.cli.log_options import LOG_DRIVER, LOG_OPT, log_limits
+from carob.cli.network_options import FOR_NETWORKS, networks
 from carob.cli.options import Arguments, Option, UsageError
 from carob.cli.values import duration_s, variable
-from carob.cli.volumes import mounts, named_volumes
 from carob.engine.request import App, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
 
@@ -26,28 +28,33 @@ FOR_APPS = (
     Option("--user", "run as this user (name or number), perhaps with :GROUP", "USER"),
     Option("--group", "run with this group (name or number); goes with --user", "GROUP"),
     Option("--workdir", "run in this directory of the app", "PATH", short="-w"),
-    Option(
-        "--volume",
-        "SOURCE:TARGET[:ro] mounts a path of the host; NAME,kind=host,source=PATH[,readOnly=true] names one",
-        "VOLUME",
-        short="-v",
-        many=True,
-    ),
-    Option("--mount", "mount a named volume", "volume=NAME,target=PATH", many=True),
+    *volumes.FOR_APPS,
+    *life_options.FOR_APPS,
+    *security_options.FOR_APPS,
+    *resource_options.RESOURCES,
 )
 """Before the first image for every app, after an image for its app."""
 
 FOR_ONE_APP = (
     Option("--name", "the app's name (default: from the image's name)", "NAME"),
     Option("--exec", "run this program instead of the image's", "PROGRAM"),
+    *life_options.FOR_ONE_APP,
     *FOR_APPS,
 )
 
 FOR_POD = (
     Option("--name", "the pod's name, for people", "NAME"),
     *FOR_APPS,
-    Option("--net", "the pod's network", "NETWORK", choices=("none", "host")),
+    *FOR_NETWORKS,
     Option("--hostname", "the pod's host name (default: carob-UUID)", "NAME"),
+    resource_options.POD_LIMITS,
+    Option("--cgroup-parent", "make the pod's control group below this one", "PATH"),
+    Option("--sysctl", "set a kernel parameter of the pod's own namespaces", "NAME=VALUE", many=True),
+    Option("--pid", "whose processes an app sees (default: private)", "WHOSE", choices=("private", "pod")),
+    Option(
+        "--ipc", "whose shared memory, queues (default: pod)", "WHOSE", choices=("private", "pod", "host")
+    ),
+    Option("--uts", "whose host name (default: pod)", "WHOSE", choices=("pod", "host")),
     Option("--grace", "time between the stop signal and SIGKILL", "DURATION"),
     Option("--runtime", "the OCI runtime, by name or path", "RUNTIME"),
     Option(
@@ -57,6 +64,8 @@ FOR_POD = (
         choices=("new", "missing", "never", "always"),
     ),
     Option("--insecure-options", "what not to check when fetching: image, tls, http, pubkey", "WORDS"),
+    LOG_DRIVER,
+    LOG_OPT,
     Option("--no-overlay", "copy the images instead of mounting overlays on them"),
     Option(
         "--pod-manifest", "make the pod that an appc pod manifest describes (- is standard input)", "FILE"
@@ -65,9 +74,10 @@ FOR_POD = (
 )
 
 DETAILS = """\
-Options before the first image are for the whole pod: there --name is the pod's name, and --env, --user,
---group, --workdir, --volume and --mount are for every app. After an image they are for that app, as is
---exec. All other options may stand before or after images. -- begins an app's arguments, --- ends them."""
+Options before the first image are for the whole pod: there --name is the pod's name, and what an app can
+have too, such as --env, --user, --volume, --cap-drop or --memory, is for every app. After an image they are
+for that app, as is --exec. All other options may stand before or after images. -- begins an app's arguments,
+--- ends them."""
 
 
 def request(arguments: Arguments, context: Context) -> PodRequest:
@@ -83,23 +93,36 @@ def request(arguments: Arguments, context: Context) -> PodRequest:
     pull: Any = arguments.text("--pull") or settings.text("pull")
     options["pull"] = pull
     options["insecure"] = arguments.text("--insecure-options") or "none"
+    options["log_limits"] = log_limits(arguments, settings)
+    driver: Any = arguments.text("--log-driver") or "k8s-file"
+    options["log_driver"] = driver
+    _take_shared(arguments, options)
     if arguments.has("--name"):
         options["name"] = arguments.text("--name")
     if arguments.has("--grace"):
         options["grace_s"] = duration_s(arguments.text("--grace"), "--grace")
-    network: Any = arguments.text("--net") or settings.text("network")
+    options.update(networks(arguments, None if arguments.has("--pod-manifest") else settings))
     if arguments.has("--pod-manifest"):
-        if arguments.has("--net"):
-            options["network"] = network
         return _from_manifest(arguments, context, options)
     if not arguments.apps:
         raise UsageError("no image was given", hint="such as: carob run busybox -- echo hi")
     everywhere = [arguments, *(app.options for app in arguments.apps)]
-    volumes = named_volumes([text for given in everywhere for text in given.texts("--volume")])
-    apps = [_app(app, arguments, volumes) for app in arguments.apps]
-    volumes.refuse_unused()
-    options["network"] = network
+    named = volumes.named_volumes([text for given in everywhere for text in given.texts("--volume")])
+    apps = [_app(app, arguments, named) for app in arguments.apps]
+    named.refuse_unused()
     return PodRequest(apps, **options)
+
+
+def _take_shared(arguments: Arguments, options: PodOptions) -> None:
+    """What all apps have in common beside the network, where it is asked for."""
+    if (limits := resource_options.pod_limits(arguments)) is not None:
+        options["resources"] = limits
+    if arguments.has("--cgroup-parent"):
+        options["cgroup_parent"] = arguments.text("--cgroup-parent")
+    if arguments.has("--sysctl"):
+        options["sysctls"] = security_options.sysctls(arguments.texts("--sysctl"))
+    words: Any = {kind: word for kind in ("pid", "ipc", "uts") if (word := arguments.text(f"--{kind}"))}
+    options.update(words)
 
 
 def _from_manifest(arguments: PodArguments, context: Context, options: PodOptions) -> PodRequest:
@@ -133,7 +156,7 @@ def _read(path: str) -> bytes:
     return raw
 
 
-def _app(words: AppWords, pod: Arguments, volumes: Any) -> App:
+def _app(words: AppWords, pod: Arguments, named: volumes.NamedVolumes) -> App:
     own = words.options
     environment = dict(variable(text, "--env") for text in (*pod.texts("--env"), *own.texts("--env")))
     user, group = (own.text(name) or pod.text(name) for name in ("--user", "--group"))
@@ -149,8 +172,11 @@ def _app(words: AppWords, pod: Arguments, volumes: Any) -> App:
         exec=own.text("--exec") or None,
         user=f"{user}:{group}" if group else user or None,
         workdir=own.text("--workdir") or pod.text("--workdir") or None,
-        mounts=mounts([*pod.texts("--volume"), *own.texts("--volume")],
-                      [*pod.texts("--mount"), *own.texts("--mount")], volumes),
+        mounts=volumes.mounts([pod, own], named),
+        files=volumes.files([pod, own]),
+        security=security_options.security(pod, own),
+        resources=resource_options.resources(pod, own),
+        **life_options.life(pod, own),
     )  # fmt: skip
 
 

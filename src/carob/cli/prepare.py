@@ -5,6 +5,7 @@ from __future__ import annotations
 from carob.cli import foreground
 from carob.cli.fetching import Fetching
 from carob.cli.options import Arguments, Command
+from carob.cli.output import say
 from carob.cli.pod_options import DETAILS, FOR_ONE_APP, FOR_POD, docker_hint, request
 from carob.errors import NotFound
 
@@ -33,7 +34,7 @@ def run(arguments: Arguments, context: Context) -> int:
     def prepare(progress: Progress) -> PodHandle:
         try:
             with Fetching() as told:
-                return engine.prepare_request(wanted, progress=progress, fetching=told)
+                return engine.prepare_request(wanted, progress=progress, fetching=told, warn=say)
         except NotFound as error:
             error.hint = docker_hint(arguments, engine) or error.hint
             raise

@@ -164,11 +164,12 @@ def terminal_size() -> tuple[int, int] | None:
 class Terminal:
     """In a ``with`` block: the caller's terminal is raw, and its size is that of the terminal in the pod.
 
-    It is restored at the end, also where this process is asked to end: that raises ``Signaled``.
+    It is restored at the end. Where this process is asked to end that raises ``Signaled``, with ``ends``.
     """
 
-    def __init__(self, master: int) -> None:
-        self._master = master
+    def __init__(self, master: int, *, ends: bool = True) -> None:
+        self.master = master
+        self._ends = ends
         self._attributes: list[Any] = []
         self._handlers: dict[int, Any] = {}
 
@@ -177,12 +178,10 @@ class Terminal:
 
         self._attributes = termios.tcgetattr(_STDIN)
         self._pass_size_on(0, None)
-        for number, handler in (
-            (_SIGWINCH, self._pass_size_on),
-            (_SIGTERM, _raise_signaled),
-            (_SIGHUP, _raise_signaled),
-        ):
-            self._handlers[number] = _signal.signal(number, handler)
+        self._handlers[_SIGWINCH] = _signal.signal(_SIGWINCH, self._pass_size_on)
+        if self._ends:
+            for number in (_SIGTERM, _SIGHUP):
+                self._handlers[number] = _signal.signal(number, _raise_signaled)
         termios.tcsetattr(_STDIN, termios.TCSADRAIN, _raw(self._attributes))  # what was typed stays
         return self
 
@@ -205,7 +204,7 @@ class Terminal:
 
         try:
             size = fcntl.ioctl(_STDIN, termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+            fcntl.ioctl(self.master, termios.TIOCSWINSZ, size)
         except OSError:
             return
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from carob.cli import foreground
 from carob.cli.fetching import Fetching
+from carob.cli.input_options import DETACH_KEYS, input_modes, session_for
 from carob.cli.options import Arguments, Command, Option, UsageError
+from carob.cli.output import say
 from carob.cli.pod_options import DETAILS, FOR_ONE_APP, FOR_POD, docker_hint, request
 from carob.errors import NotFound
 
@@ -18,6 +20,7 @@ RUNNING = (
     Option("--detach", "print the pod's uuid and leave it running", short="-d"),
     Option("--rm", "remove the pod at its end"),
     Option("--die-with-caller", "end and remove the pod if this command dies, in whatever way"),
+    DETACH_KEYS,
 )
 """How to run a pod; ``run-prepared`` has them too."""
 
@@ -33,7 +36,8 @@ COMMAND = Command(
 
 In the foreground, what the apps write goes to standard output and standard error as it is. SIGINT, SIGTERM
 and SIGHUP reach the apps as their stop signal; SIGINT once more kills the pod. The exit status is the app's
-own, 128 + n for signal n; of several apps, that of the first in order that failed.""",
+own, 128 + n for signal n; of several apps, that of the first in order that failed. With --interactive
+standard input goes to the app, with --tty the terminal; --detach-keys leave it, and the pod runs on.""",
 )
 
 
@@ -42,12 +46,13 @@ def run(arguments: Arguments, context: Context) -> int:
     detached, remove, tied = how_to_run(arguments)
     engine = context.engine
     wanted = request(arguments, context)
+    session = None if detached else session_for(input_modes(wanted), arguments.text(DETACH_KEYS.name))
     context.debug("request read")
 
     def start(progress: Progress) -> PodHandle:
         try:
             with Fetching() as told:
-                return engine.run_request(wanted, tied=tied, progress=progress, fetching=told)
+                return engine.run_request(wanted, tied=tied, progress=progress, fetching=told, warn=say)
         except NotFound as error:
             error.hint = docker_hint(arguments, engine) or error.hint
             raise
@@ -55,12 +60,12 @@ def run(arguments: Arguments, context: Context) -> int:
     uuid_file = arguments.text("--uuid-file-save")
     if detached:
         return foreground.detach(context, start, uuid_file=uuid_file)
-    return foreground.attend(context, start, uuid_file=uuid_file, remove=remove)
+    return foreground.attend(context, start, uuid_file=uuid_file, remove=remove, session=session)
 
 
 def how_to_run(arguments: Arguments) -> tuple[bool, bool, bool]:
     """(detached, remove, tied), as ``RUNNING`` was given. Raises ``UsageError`` for what contradicts."""
-    detached, remove, tied = (arguments.has(option.name) for option in RUNNING)
+    detached, remove, tied = (arguments.has(option.name) for option in RUNNING[:3])
     if detached and (remove or tied):
         other = "--rm" if remove else "--die-with-caller"
         raise UsageError(f"--detach and {other} do not go together", hint="carob gc removes ended pods")

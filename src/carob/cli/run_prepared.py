@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carob.cli import foreground
+from carob.cli.input_options import DETACH_KEYS, session_for
 from carob.cli.options import Arguments, Command
 from carob.cli.run import RUNNING, how_to_run
 
@@ -34,4 +35,5 @@ def run(arguments: Arguments, context: Context) -> int:
 
     if detached:
         return foreground.detach(context, start, handle=handle)
-    return foreground.attend(context, start, remove=remove, handle=handle)
+    session = session_for(handle.input_modes(), arguments.text(DETACH_KEYS.name))
+    return foreground.attend(context, start, remove=remove, handle=handle, session=session)

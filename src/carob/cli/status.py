@@ -10,6 +10,7 @@ from carob.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from carob.cli.context import Context
@@ -27,9 +28,10 @@ COMMAND = Command(
     least=1,
     most=1,
     details="""\
-As text, one KEY=VALUE a line: state, created, started, ended, pid, outcome and reason where there are such,
-and for each app app-NAME=: the exit code as a shell has it and, where that is not all, how it came; else
-created, running or unknown. A pod that was removed is told of for a day, by its whole uuid.""",
+As text, one KEY=VALUE a line: state, created, started, ended, pid, outcome, reason, networks and ports where
+there are such, and for each app app-NAME=: the exit code as a shell has it and, where that is not all, how it
+came; else created, running, paused, waiting (to be started again) or unknown, and how often it was restarted.
+A pod that was removed is told of for a day, by its whole uuid.""",
 )
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
     9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
@@ -84,13 +86,30 @@ def _lines(document: dict[str, Any]) -> list[str]:
         ("pid", document["pid"]),
         ("outcome", document["outcome"]),
         ("reason", document["reason"]),
+        ("networks", networks_text(document.get("networks", ()))),
+        ("ports", ",".join([port for one in document.get("networks", ()) for port in one["ports"]])),
         *((f"app-{app['name']}", _app_text(app)) for app in document["apps"]),
         *(("warning", text) for text in document["warnings"]),
     ]
     return [f"{printable(key)}={printable(str(value))}" for key, value in pairs if value not in ("", None)]
 
 
+def networks_text(networks: Sequence[dict[str, Any]]) -> str:
+    """``default:ip4=10.78.0.2``, as rkt has it; each address of each network, with commas between."""
+    found = []
+    for network in networks:
+        for address in network["addresses"] or [""]:
+            ip = address.partition("/")[0]
+            found.append(f"{network['name']}:ip{6 if ':' in ip else 4}={ip}")
+    return ",".join(found)
+
+
 def _app_text(app: dict[str, Any]) -> str:
+    restarts = app.get("restarts")
+    return f"{_life_text(app)}, restarts: {restarts}" if restarts else _life_text(app)
+
+
+def _life_text(app: dict[str, Any]) -> str:
     if app["end"] is None:
         return str(app["state"])
     end = from_view(app["end"])

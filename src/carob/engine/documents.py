@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from carob.engine.request import Mount
+    from carob.engine.mounts import File, Mount
     from carob.runtime.bundle import Process
 
 AC_VERSION = "0.8.11"
@@ -21,8 +21,10 @@ IMAGE_DIGEST = "carob/image-digest"
 IMAGE_REFERENCE = "carob/image-reference"
 POD_NAME = "carob/name"
 NETWORK = "carob/network"
+MOUNTS = "carob/mounts"
+FILES = "carob/files"
 # Go's names to appc's (schema/types/labels.go); appc has no word for others, so no label says it.
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "amd64": "amd64", "386": "i386", "arm64": "aarch64", "arm": "armv7l", "ppc64le": "ppc64le",
     "s390x": "s390x",
 }  # fmt: skip
@@ -92,7 +94,7 @@ def _app(process: Process, mounts: Sequence[Mount]) -> dict[str, Any]:
 def image_manifest(name: str, image: Mapping[str, Any], process: Process) -> bytes:
     """``appsinfo/<app>/manifest``: the image's manifest in appc's terms."""
     labels = [{"name": "os", "value": "linux"}]
-    architecture = _ARCHITECTURES.get(str(image.get("architecture")))
+    architecture = ARCHITECTURES.get(str(image.get("architecture")))
     if architecture is not None:
         labels.append({"name": "arch", "value": architecture})
     document = {
@@ -116,40 +118,42 @@ def runtime_app(
     image_id: str,
     process: Process,
     mounts: Sequence[Mount],
+    files: Sequence[File] = (),
     *,
     appc: dict[str, Any] | None = None,
+    noted: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """One entry of the pod manifest's ``apps``; ``appc`` is how an appc image calls itself."""
+    """One entry of the pod manifest's ``apps``; ``appc`` is how an appc image calls itself.
+
+    ``noted`` are more annotations.
+    """
+    volumes: list[str] = []
+    annotations = [{"name": key, "value": value} for key, value in (noted or {}).items()]
+    if mounts or files:
+        from carob.engine import mount_documents
+
+        volumes = [mount_documents.volume_name(name, *one) for one in enumerate(mounts)]
+        annotations += mount_documents.app_annotations(mounts, files)
     return {
         "name": name,
         "image": appc or appc_image(image_name, image_id),
         "app": _app(process, mounts),
         "mounts": [
-            {"volume": f"{name}-mount-{number}", "path": mount.target} for number, mount in enumerate(mounts)
+            {"volume": volume, "path": mount.target} for volume, mount in zip(volumes, mounts, strict=True)
         ],
         "annotations": [
             {"name": IMAGE_DIGEST, "value": image_id},
             {"name": IMAGE_REFERENCE, "value": image_name},
+            *annotations,
         ],
     }
 
 
-def volumes(name: str, mounts: Sequence[Mount]) -> list[dict[str, Any]]:
-    """The pod manifest's ``volumes`` of one app."""
-    return [
-        {
-            "name": f"{name}-mount-{number}",
-            "kind": "host",
-            "source": mount.source,
-            "readOnly": mount.read_only,
-            "recursive": mount.recursive,
-        }
-        for number, mount in enumerate(mounts)
-    ]
-
-
 def pod_manifest(
-    apps: Sequence[dict[str, Any]], volumes: Sequence[dict[str, Any]], annotations: Mapping[str, str]
+    apps: Sequence[dict[str, Any]],
+    volumes: Sequence[dict[str, Any]],
+    annotations: Mapping[str, str],
+    isolators: Sequence[dict[str, Any]] = (),
 ) -> bytes:
     """The file ``pod``."""
     document = {
@@ -157,7 +161,7 @@ def pod_manifest(
         "acKind": "PodManifest",
         "apps": list(apps),
         "volumes": list(volumes),
-        "isolators": [],
+        "isolators": list(isolators),
         "annotations": [{"name": name, "value": value} for name, value in annotations.items()],
         "ports": [],
     }

@@ -6,25 +6,30 @@ import os
 
 from carob.engine import inputs, settings
 from carob.engine.failures import Attempt
-from carob.engine.images import Images
+from carob.engine.images import Images, trees
 from carob.engine.supervision import Supervision, silent
 from carob.engine.trust import Trust
 from carob.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from carob.engine.collect import Collection
+    from carob.engine.doctor import Check
+    from carob.engine.events import Event
     from carob.engine.handle import PodHandle
     from carob.engine.image_finder import ImageFinder
-    from carob.engine.images import Callback
+    from carob.engine.images import Callback, Warn
+    from carob.engine.networks import NetworkConfiguration
     from carob.engine.observe import BrokenPod, PodSummary
     from carob.engine.options import PodOptions
     from carob.engine.request import App, PodRequest
+    from carob.engine.stats import PodStats
     from carob.engine.status import PodStatus
     from carob.engine.supervision import Progress
+    from carob.engine.volumes import Volumes
     from carob.image.layers.trees import Trees
 
 
@@ -42,6 +47,9 @@ class Engine:
     supervisors started, so that the next pods run sooner. Each is two processes, 5 MB together, that end
     with this process, or with ``close``. One that the host's mounts, or this process's rights, changed
     under is replaced. ``supervision`` stands for these three where they were begun earlier.
+
+    ``image_limits`` are bounds of images other than the usual ones, by their names in carob.toml's table
+    ``[images.limits]``: ``{"layer_bytes": 1 << 40}``.
     """
 
     def __init__(
@@ -52,11 +60,12 @@ class Engine:
         launcher: Sequence[str] = (),
         standby: int = 0,
         supervision: Supervision | None = None,
+        image_limits: Mapping[str, float] | None = None,
     ) -> None:
         given = settings.default_data_dir() if data_dir is None else inputs.path(data_dir, "data_dir")
         with Attempt(f"the data directory {given!r} cannot be found"):
             self.data_dir = os.path.abspath(given)
-        self.images = Images(self.data_dir)
+        self.images = Images(self.data_dir, limits=image_limits)
         self.trust = Trust()
         if python is not None:
             inputs.path(python, "python")
@@ -65,6 +74,13 @@ class Engine:
             inputs.words(launcher, "launcher", one="a word of launcher"),
             standby=inputs.whole(standby, "standby", 0, _MOST_STANDBY),
         )
+
+    @property
+    def volumes(self) -> Volumes:
+        """The named volumes."""
+        from carob.engine.volumes import Volumes
+
+        return Volumes(self.data_dir)
 
     def __repr__(self) -> str:
         return f"Engine({self.data_dir!r})"
@@ -90,8 +106,9 @@ class Engine:
 
         An immutable pod: it ends when all apps have ended, or when one fails. With ``tied`` it is ended and
         removed when this process dies. The options are those of ``carob.engine.request.PodRequest``:
-        ``name``, ``network`` (``"none"`` or ``"host"``), ``hostname``, ``grace_s``, ``runtime``, ``overlay``,
-        ``annotations``, and ``pull`` and ``insecure``, for images that are not here (``Images.fetch``).
+        ``name``, ``network``, ``ports`` and what goes with them, ``hostname``, ``grace_s``, ``runtime``,
+        ``overlay``, ``annotations``, and ``pull`` and ``insecure``, for images that are not here
+        (``Images.fetch``).
 
         Raises ``InvalidInput``, ``NotFound`` (an image or a volume), ``AppStartFailed`` (the pod stays,
         ended, with its logs), ``Unavailable``, ``OutOfResources``, and ``TimedOut`` after ``timeout_s``, each
@@ -109,11 +126,12 @@ class Engine:
         timeout_s: float | None = None,
         progress: Progress = silent,
         fetching: Callback | None = None,
+        warn: Warn | None = None,
     ) -> PodHandle:
         """``run`` for a request made before.
 
         ``progress`` is called with each step as it is done (``carob.engine.supervision``) and the pod's uuid,
-        ``fetching`` as by ``Images.fetch``, while an image is fetched.
+        ``fetching`` as by ``Images.fetch``, while an image is fetched, and so is ``warn``.
         """
         from carob.engine import start
 
@@ -123,7 +141,7 @@ class Engine:
             uuid = start.run_pod(
                 self.data_dir,
                 request,
-                self._finder(request, fetching),
+                self._finder(request, fetching, warn),
                 self._trees(),
                 self._supervision,
                 tied=tied,
@@ -141,26 +159,29 @@ class Engine:
         return self.prepare_request(PodRequest(apps, **options))
 
     def prepare_request(
-        self, request: PodRequest, *, progress: Progress = silent, fetching: Callback | None = None
+        self,
+        request: PodRequest,
+        *,
+        progress: Progress = silent,
+        fetching: Callback | None = None,
+        warn: Warn | None = None,
     ) -> PodHandle:
-        """``prepare`` for a request made before; ``progress`` and ``fetching`` as for ``run_request``."""
+        """``prepare`` for a request made before; the rest as for ``run_request``."""
         from carob.engine import start
 
         _check_request(request)
         with _Start("prepared", progress) as begun:
-            find = self._finder(request, fetching)
+            find = self._finder(request, fetching, warn)
             uuid = start.prepare_pod(self.data_dir, request, find, self._trees(), progress=begun.note)
         return self.handle(uuid)
 
-    def _finder(self, request: PodRequest, fetching: Callback | None) -> ImageFinder:
+    def _finder(self, request: PodRequest, fetching: Callback | None, warn: Warn | None) -> ImageFinder:
         from carob.engine.image_finder import ImageFinder
 
-        return ImageFinder(self.images, request.pull, insecure=request.insecure, progress=fetching)
+        return ImageFinder(self.images, request.pull, insecure=request.insecure, progress=fetching, warn=warn)
 
     def _trees(self) -> Trees:
-        from carob.image.layers.trees import Trees
-
-        return Trees(self.data_dir)
+        return trees(self.data_dir, self.images.limits)
 
     def handle(self, uuid: str) -> PodHandle:
         """A handle for a whole uuid; whether there is such a pod shows when it is used."""
@@ -187,6 +208,36 @@ class Engine:
                     raise
                 return self.handle(uuid)
 
+    def doctor(self, *, runtime: str = "") -> list[Check]:
+        """What this host can and cannot do for pods of this user, and how to mend each.
+
+        Nothing is left behind by it; with ``runtime`` as for a pod.
+        """
+        from carob.engine.doctor import examine
+
+        with Attempt("the host cannot be looked at"):
+            return examine(self.data_dir, runtime=inputs.text(runtime, "runtime"))
+
+    def events(self, *, since_ns: int | None = None, follow: bool = True) -> Iterator[Event]:
+        """What happens to pods, as it happens: ``Event`` by ``Event``, without end; or up to now.
+
+        From ``since_ns`` on (nanoseconds since 1970), by default from now; files' own times, which some
+        events have, lag behind the clock by up to 10 ms. A reader that is slow misses nothing: it is told
+        later. Only what was removed more than a day ago is forgotten, and pods that never ran.
+        """
+        from carob.engine import watching
+
+        since_ns = watching.checked_since_ns(since_ns)
+        with Attempt("the pods cannot be watched"):
+            yield from watching.follow(self.data_dir, since_ns=since_ns, until_now=not follow)
+
+    def stats(self) -> list[PodStats]:
+        """What each running pod uses now, in order of uuid."""
+        from carob.engine.stats import of_all
+
+        with Attempt("the pods cannot be looked at"):
+            return of_all(self.data_dir)
+
     def list(self) -> list[PodStatus]:
         """The status of every pod but embryos and never-run garbage, in order of uuid."""
         from carob.engine.observe import statuses
@@ -205,6 +256,15 @@ class Engine:
 
         with Attempt("the pods cannot be listed"):
             yield from summaries(self.data_dir, broken, times=times)
+
+    def networks(self, broken: Callable[[str], object] | None = None) -> tuple[NetworkConfiguration, ...]:
+        """The networks that pods can be put on, carob's own last; what is wrong with a configuration's file
+        goes to ``broken``.
+        """
+        from carob.engine.networks import networks
+
+        with Attempt("the networks cannot be listed"):
+            return networks(broken)
 
     def gc(
         self, *, grace_s: float = 1800.0, expire_prepared_s: float = 86400.0, mark_only: bool = False

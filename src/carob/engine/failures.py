@@ -40,6 +40,13 @@ class Attempt:
             raise told from error
 
 
+def about(what: str, error: CarobError) -> CarobError:
+    """The same error, with what it is about before its message."""
+    error.message = f"{what}: {error.message}"
+    error.args = (error.message,)
+    return error
+
+
 def is_shortage(error: BaseException) -> bool:
     """Whether a file could not be read for want of descriptors or memory.
 

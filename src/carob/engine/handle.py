@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from carob.engine import execution, output
+    from carob.engine import attachment, execution, output
     from carob.engine.ends import AppEnd
+    from carob.engine.events import Event
+    from carob.engine.port_forward import PortForward
+    from carob.engine.resources import Resources
+    from carob.engine.stats import PodStats
     from carob.engine.supervision import Progress, Supervision
+    from carob.engine.top import ProcessInfo
+    from carob.errors import CarobError
     from carob.image.store.resolved import ResolvedImage
     from carob.logs.entry import LogEntry
     from carob.pod import Pod
@@ -158,6 +164,54 @@ class PodHandle:
                 self._data_dir, pod, inputs.text(app, "an app's name"), inputs.text(name, "an image's name")
             )
 
+    def copy_in(
+        self,
+        source: str | os.PathLike[str] | int,
+        path: str,
+        *,
+        app: str | None = None,
+        follow_links: bool = False,
+    ) -> None:
+        """Copies a file, a directory or what an open tar has to ``path`` in an app of a running pod.
+
+        As ``cp`` does: into a directory that is there, under another name else; ``directory/.`` is what is in
+        it. Modes, owners, times and extended attributes are kept. No link in the app leads out of its root.
+        """
+        from carob.engine.copy import pods
+
+        given = source if isinstance(source, int) else inputs.path(source, "what is copied")
+        with self._attempt("copied into"), self._open() as pod:
+            pods.copy_in(pod, self._app(pod, app), given, path, follow_links=follow_links)
+
+    def copy_out(
+        self,
+        path: str,
+        target: str | os.PathLike[str] | int,
+        *,
+        app: str | None = None,
+        follow_links: bool = False,
+    ) -> None:
+        """Copies ``path`` of an app to a path here, or as a tar to an open file; also once the pod has ended.
+
+        As ``copy_in``; at a path here nothing becomes a device or gets set-id bits or capabilities.
+        """
+        from carob.engine.copy import pods
+
+        to = target if isinstance(target, int) else inputs.path(target, "the target of a copy")
+        with self._attempt("copied from"), self._open() as pod:
+            pods.copy_out(pod, self._app(pod, app), path, to, follow_links=follow_links)
+
+    def update(self, resources: Resources, *, app: str | None = None) -> None:
+        """Changes the limits of a running app, or of the pod as a whole; what is not given stays.
+
+        Raises ``Conflict`` where it does not run or the kernel refuses, ``Unsupported`` for what it cannot
+        have.
+        """
+        from carob.engine.update import update
+
+        with self._attempt("updated"), self._open() as pod:
+            update(pod, "" if app is None else self._app(pod, app), resources)
+
     def stop(self, *, grace_s: float | None = None, timeout_s: float | None = None) -> None:
         """Asks the apps to end, kills them after the grace (default: the pod's), returns when it is over.
 
@@ -177,13 +231,40 @@ class PodHandle:
             stop.kill(pod)
 
     def signal(self, number: int, *, app: str | None = None) -> None:
-        """Sends a signal to the first process of an app, or of the only one."""
-        from carob.supervisor import client
+        """Sends a signal to the first process of an app, or of each app that runs."""
+        from carob.engine import steering
 
         number = inputs.whole(number, "a signal", 1, inputs.LAST_SIGNAL)
         with self._attempt("signaled"), self._open() as pod:
-            request = {"op": "signal", "app": self._app(pod, app), "signal": number}
-            client.ask(pod.fd(), self.uuid, request)
+            steering.signal(pod, self._some(pod, app), number)
+
+    def pause(self, *, app: str | None = None) -> None:
+        """Freezes an app, or each that runs; returns when all their processes stand still. ``Conflict`` where
+        none runs, ``TimedOut``.
+        """
+        from carob.engine import steering
+
+        with self._attempt("paused"), self._open() as pod:
+            steering.pause(pod, self._some(pod, app))
+
+    def resume(self, *, app: str | None = None) -> None:
+        """Lets a paused app go on, or each; one that is not paused is fine."""
+        from carob.engine import steering
+
+        with self._attempt("resumed"), self._open() as pod:
+            steering.resume(pod, self._some(pod, app))
+
+    def restart(self, *, app: str | None = None, grace_s: float | None = None) -> None:
+        """Ends an app, or each but init apps, and starts it anew; returns when it runs.
+
+        The grace is by default the app's. ``Conflict`` where the pod is being ended.
+        """
+        from carob.engine import steering
+
+        if grace_s is not None:
+            grace_s = inputs.seconds(grace_s, "a grace period", inputs.LONGEST_GRACE_S)
+        with self._attempt("restarted"), self._open() as pod:
+            steering.restart(pod, self._some(pod, app), grace_s=grace_s)
 
     def remove(self, *, force: bool = False) -> None:
         """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
@@ -203,25 +284,76 @@ class PodHandle:
         with self._attempt("looked at"), self._open() as pod:
             return status.read(pod)
 
-    def logs(self, app: str | None = None, *, tail: int | None = None, since_ns: int = 0) -> output.Logs:
-        """What an app, or the only one, wrote: all, or its last ``tail`` lines, or since a time (nanoseconds
-        since 1970). ``NotFound`` for an app that is not in the pod.
+    def timeline(self) -> list[Event]:
+        """What has happened to the pod, in the order of time; also of one removed within the last day."""
+        from carob.engine import events
+
+        with self._attempt("looked at"):
+            return events.of_pod(self._data_dir, self.uuid)
+
+    def check_networks(self) -> dict[str, CarobError]:
+        """What is wrong with the networks of the running pod, by interface, as their plugins say.
+
+        Raises ``Conflict`` for a pod that does not run.
+        """
+        from carob.engine.networks import check_networks
+
+        with self._attempt("checked"), self._open() as pod:
+            return check_networks(pod, status.read(pod).pid)
+
+    def top(self, *apps: str) -> list[ProcessInfo]:
+        """The processes of these apps, by default all. ``Conflict`` where the pod does not run."""
+        from carob.engine import top
+
+        with self._attempt("looked at"), self._open() as pod:
+            return top.of_pod(pod, [self._app(pod, app) for app in apps] or status.app_names(pod))
+
+    def stats(self) -> PodStats:
+        """What the pod and each of its apps use now. ``Conflict`` where it does not run."""
+        from carob.engine import stats
+
+        with self._attempt("looked at"), self._open() as pod:
+            return stats.one(pod)
+
+    def follow_stats(self, *, interval_s: float = 1.0) -> Iterator[PodStats]:
+        """``stats`` again and again; ends with the pod."""
+        from carob.engine import stats
+
+        interval_s = stats.checked_interval_s(interval_s)
+        with self._attempt("looked at"), self._open() as pod:
+            yield from stats.stream(pod, interval_s)
+
+    def logs(
+        self,
+        app: str | None = None,
+        *,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+    ) -> output.Logs:
+        """What an app, or the only one, wrote: all, or of its last ``tail`` lines those from one time to
+        before another (nanoseconds since 1970). ``NotFound`` for an app that is not in the pod.
         """
         from carob.engine import output
 
         with self._attempt("looked at"), self._open() as pod:
             name = self._app(pod, app)
-        return output.Logs(self._data_dir, self.uuid, name, tail=tail, since_ns=since_ns)
+        return output.Logs(self._data_dir, self.uuid, name, tail=tail, since_ns=since_ns, until_ns=until_ns)
 
     def follow_logs(
-        self, *apps: str, tail: int | None = None, since_ns: int = 0
+        self, *apps: str, tail: int | None = None, since_ns: int = 0, until_ns: int | None = None
     ) -> Iterator[tuple[str, LogEntry]]:
         """(app, entry) as these apps, by default all, write; ends with the pod. Else as ``log_batches``."""
-        for batch in self.log_batches(*apps, tail=tail, since_ns=since_ns):
+        for batch in self.log_batches(*apps, tail=tail, since_ns=since_ns, until_ns=until_ns):
             yield from batch
 
     def log_batches(
-        self, *apps: str, tail: int | None = None, since_ns: int = 0, follow: bool = True
+        self,
+        *apps: str,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        follow: bool = True,
     ) -> Iterator[list[tuple[str, LogEntry]]]:
         """``follow_logs`` by what is there at a time, for who passes much output on.
 
@@ -231,14 +363,47 @@ class PodHandle:
 
         with self._attempt("followed"), self._open() as pod:
             chosen = tuple(self._app(pod, app) for app in apps) or status.app_names(pod)
-            yield from output.batches(pod, chosen, tail=tail, since_ns=since_ns, follow=follow)
+            yield from output.batches(
+                pod, chosen, tail=tail, since_ns=since_ns, until_ns=until_ns, follow=follow
+            )
 
     def manifest(self) -> bytes:
         """The pod manifest, as it is on disk."""
         with self._attempt("looked at"), self._open() as pod:
             return pod.pod_manifest()[0]
 
-    # More processes
+    def port_forward(self, *ports: str) -> PortForward:
+        """Has ports here lead into the running pod, whatever its network: ``[ADDRESS:]LOCAL:REMOTE``.
+
+        For a ``with`` block. ``Conflict`` where an address here is taken, ``Unavailable`` where it does not
+        run.
+        """
+        from carob.engine.port_forward import PortForward
+
+        with self._attempt("forwarded to"), self._open() as pod:
+            return PortForward(pod, ports)
+
+    # Its apps' input, and more processes
+
+    def input_modes(self) -> dict[str, str]:
+        """How each app reads, by its name: ``null``, ``stream`` or ``tty``."""
+        from carob.engine.attachment import input_modes
+
+        with self._attempt("looked at"), self._open() as pod:
+            return input_modes(pod)
+
+    def attach(self, *, app: str | None = None, once: bool = False) -> attachment.Attachment:
+        """The input of an app, or of the only one, which was made with ``stdin="stream"`` or ``"tty"``.
+
+        What it writes is in its log: ``follow_logs``. With ``once`` its input ends with this attachment.
+        Raises ``Conflict`` where the app does not run, or reads nothing.
+        """
+        from carob.engine.attachment import Attachment
+
+        with self._attempt("attached to"), self._open() as pod:
+            name = self._app(pod, app)
+            self._check_running(pod)
+            return Attachment(self._data_dir, self.uuid, name, once=inputs.flag(once, "once"))
 
     def start(
         self,
@@ -291,6 +456,16 @@ class PodHandle:
                 running.kill()
                 raise
             return execution.completed(running.args, running.wait(), captured, text=text, check=check)
+
+    def _some(self, pod: Pod, app: str | None) -> str | None:
+        """One app of a running pod, or all."""
+        name = None if app is None else self._app(pod, app)
+        self._check_running(pod)
+        return name
+
+    def _check_running(self, pod: Pod) -> None:
+        if pod.state() is not State.RUNNING:
+            raise Conflict(f"pod {self.uuid} is {pod.state()}: nothing of it runs")
 
     def _app(self, pod: Pod, app: str | None) -> str:
         names = status.app_names(pod)

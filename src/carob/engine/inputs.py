@@ -115,6 +115,11 @@ def path(value: Any, what: str) -> str:
         raise InvalidInput(f"{what} is empty")
     if "\0" in found:
         raise InvalidInput(f"{what} has a NUL in it: {found!r}")
+    if not found.isascii():
+        try:
+            os.fsencode(found)
+        except UnicodeEncodeError:
+            raise InvalidInput(f"{what} is no path: {found!r}") from None
     return found
 
 

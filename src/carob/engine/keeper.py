@@ -13,6 +13,7 @@ from time import monotonic
 from carob.engine.failures import is_shortage
 from carob.engine.inputs import timeout
 from carob.errors import TimedOut
+from carob.linux import freezer
 from carob.linux.files import read_file
 from carob.linux.pidfd import open_pidfd
 from carob.linux.process import boot_id, start_ticks, state_letter
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _DAY_S = 86400.0
+_SOON_MS = 20
+_AFTER_THAW_S = 2.0
 _UNKILLABLE = "a process in uninterruptible sleep cannot be killed before what it waits for is over"
 
 
@@ -113,8 +116,35 @@ def init_is_alive(pod: Pod) -> bool:
     return init is not None and init.is_alive()
 
 
+def thaw(pod: Pod) -> bool:
+    """Lets the paused apps of a pod go on, whose init is dead or dying: on cgroups v1 they cannot die before.
+
+    Whether there was one.
+    """
+    try:
+        group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return isinstance(group, str) and str(pod.uuid) in group.split("/") and freezer.thaw_all(group)
+
+
+def is_over(pod: Pod) -> bool:
+    """Whether nothing is left running of a pod whose lock is free; what is paused of it ends now."""
+    if not init_is_alive(pod):
+        return True
+    if thaw(pod):
+        try:
+            wait_init_gone(pod, timeout_s=_AFTER_THAW_S)
+        except TimedOut:
+            return False
+    return not init_is_alive(pod)
+
+
 def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
-    """Returns when the pod's PID namespace is empty; ``TimedOut`` where it does not become so."""
+    """Returns when the pod's PID namespace is empty; ``TimedOut`` where it does not become so.
+
+    For an init that is dying: what is paused of the pod is let go on, to die.
+    """
     init, _ = keepers(pod)
     pidfd = init.open() if init is not None else None
     if pidfd is None:
@@ -123,6 +153,10 @@ def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
+        left_ms = deadline.poll_ms()
+        if poll.poll(_SOON_MS if left_ms is None else min(_SOON_MS, left_ms)):
+            return
+        thaw(pod)
         while not poll.poll(deadline.poll_ms()):
             if deadline.left_s() == 0:
                 raise TimedOut(

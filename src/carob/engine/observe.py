@@ -42,16 +42,18 @@ class AppSummary:
 class PodSummary:
     """What a list shows of a pod at the price of reading its manifest; no apps where that cannot be read.
 
-    ``created_ns`` and ``started_ns`` are nanoseconds since 1970; ``None`` where they were not asked for too.
+    ``created_ns`` and ``started_ns`` are nanoseconds since 1970, ``networks`` the name and the address of
+    each that a running pod is attached to; there are none where they were not asked for too.
     """
 
-    __slots__ = ("apps", "created_ns", "name", "started_ns", "state", "uuid")
+    __slots__ = ("apps", "created_ns", "name", "networks", "started_ns", "state", "uuid")
 
     def __init__(self, uuid: str, name: str, state: State, apps: tuple[AppSummary, ...]) -> None:
         self.uuid = uuid
         self.name = name
         self.state = state
         self.apps = apps
+        self.networks: tuple[tuple[str, str], ...] = ()
         self.created_ns: int | None = None
         self.started_ns: int | None = None
 
@@ -105,6 +107,7 @@ def summaries(
             summary = _summary(uuid, state, raw)
             if times:
                 _add_times(summary, descriptors[state])
+                _add_networks(summary, descriptors[state])
             yield summary
     finally:
         for descriptor in descriptors.values():
@@ -151,6 +154,17 @@ def _add_times(summary: PodSummary, dir_fd: int) -> None:
         summary.created_ns = _modified_ns(dir_fd, f"{uuid}/{layout.CREATED}", f"{uuid}/{layout.MANIFEST}")
     if begun:
         summary.started_ns = _modified_ns(dir_fd, f"{uuid}/{layout.PID}", f"{uuid}/{layout.PPID}")
+
+
+def _add_networks(summary: PodSummary, dir_fd: int) -> None:
+    if summary.state is not State.RUNNING:
+        return
+    try:
+        found = loads(_read(f"{summary.uuid}/{layout.NET_INFO}", dir_fd))
+        summary.networks = tuple([(str(one["netName"]), str(one["ip"])) for one in found])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if is_shortage(error):
+            raise
 
 
 def _modified_ns(dir_fd: int, name: str, otherwise: str) -> int | None:

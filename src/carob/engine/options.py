@@ -9,17 +9,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from typing import Literal
 
     from carob.engine.images import Pull
-    from carob.engine.request import Network
+    from carob.engine.log_limits import LogLimits
+    from carob.engine.request import Hosts, Network
+    from carob.engine.resources import Resources
 
 
 class PodOptions(TypedDict, total=False):
     """The keywords of ``PodRequest``, which says what they mean, checks them, and has their defaults."""
 
     name: str
-    network: Network
+    network: Network | None
+    ports: Sequence[str]
+    dns: Sequence[str]
+    dns_search: Sequence[str]
+    dns_domain: str
+    dns_options: Sequence[str]
+    hosts: Hosts
     hostname: str | None
     grace_s: float
     runtime: str
@@ -27,3 +36,11 @@ class PodOptions(TypedDict, total=False):
     annotations: Mapping[str, str] | None
     pull: Pull
     insecure: str
+    log_driver: Literal["k8s-file", "journald"]
+    log_limits: LogLimits | None
+    resources: Resources | None
+    cgroup_parent: str
+    sysctls: Mapping[str, str] | None
+    pid: Literal["private", "pod"]
+    ipc: Literal["private", "pod", "host"]
+    uts: Literal["pod", "host"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import time_ns
 
 from carob.engine import inputs
 from carob.engine.failures import Attempt
@@ -33,13 +34,21 @@ class Logs:
     """
 
     def __init__(
-        self, data_dir: str, uuid: str, app: str, *, tail: int | None = None, since_ns: int = 0
+        self,
+        data_dir: str,
+        uuid: str,
+        app: str,
+        *,
+        tail: int | None = None,
+        since_ns: int = 0,
+        until_ns: int | None = None,
     ) -> None:
         self._data_dir = data_dir
         self._uuid = uuid
         self._app = app
         self._tail = checked_tail(tail)
         self._since_ns = checked_since_ns(since_ns)
+        self._until_ns = checked_until_ns(until_ns)
 
     def entries(self, streams: Sequence[str] = BOTH) -> Iterator[LogEntry]:
         """The entries up to now, oldest first, with time, stream and bytes; their file is open meanwhile."""
@@ -51,7 +60,12 @@ class Logs:
                 directory = _open(pod)
             try:
                 yield from read_entries(
-                    directory, self._app + _SUFFIX, streams=chosen, since_ns=self._since_ns, tail=self._tail
+                    directory,
+                    self._app + _SUFFIX,
+                    streams=chosen,
+                    since_ns=self._since_ns,
+                    until_ns=self._until_ns,
+                    tail=self._tail,
                 )
             finally:
                 os.close(directory)
@@ -73,6 +87,11 @@ def checked_tail(tail: int | None) -> int | None:
 def checked_since_ns(since_ns: int) -> int:
     """A time in nanoseconds since 1970. Raises ``InvalidInput``."""
     return inputs.whole(since_ns, "since_ns", -_MOST, _MOST)
+
+
+def checked_until_ns(until_ns: int | None) -> int | None:
+    """A time in nanoseconds since 1970, or none. Raises ``InvalidInput``."""
+    return None if until_ns is None else inputs.whole(until_ns, "until_ns", -_MOST, _MOST)
 
 
 def _checked_streams(streams: Sequence[str]) -> tuple[str, ...]:
@@ -120,11 +139,13 @@ class Following:
         apps: Sequence[str],
         *,
         since_ns: int = 0,
+        until_ns: int | None = None,
         tail: int | None = None,
     ) -> None:
         from carob.logs.follow import looks
 
         since_ns, tail = checked_since_ns(since_ns), checked_tail(tail)
+        self._until_ns = checked_until_ns(until_ns)
 
         self.over = False
         self._pod = pod
@@ -139,8 +160,21 @@ class Following:
         self._pauses_s = [*_FIRST_PAUSES_S]
         names = [app + _SUFFIX for app in apps]
         self._looks = looks(
-            self._directory, names, self._init.ended, streams=BOTH, since_ns=since_ns, tail=tail
+            self._directory,
+            names,
+            self._ended,
+            streams=BOTH,
+            since_ns=since_ns,
+            until_ns=self._until_ns,
+            tail=tail,
         )
+
+    def _ended(self) -> bool:
+        return self._init.ended() or self._left_s() == 0
+
+    def _left_s(self) -> float | None:
+        """How long what is written still belongs to it."""
+        return None if self._until_ns is None else max(0, self._until_ns - time_ns()) / 1e9
 
     def take(self) -> list[tuple[str, LogEntry]]:
         """Some of what was written and not yet taken; empty where there is nothing at the moment."""
@@ -157,6 +191,11 @@ class Following:
     @property
     def look_again_s(self) -> float:
         """How long to wait at most: events are hints."""
+        left_s = self._left_s()
+        return self._pause_s if left_s is None else min(left_s + 0.001, self._pause_s)
+
+    @property
+    def _pause_s(self) -> float:
         from carob.logs.follow import LOOK_AGAIN_S
         from carob.logs.watch import UNWATCHED_LOOK_S
 
@@ -184,9 +223,15 @@ class Following:
         if self._pauses_s:
             self._pauses_s.pop(0)
             if len(self._pauses_s) == 1:  # one more look after it is there, for what came before
-                from carob.logs.watch import LogWatch
+                self._watch_otherwise()
 
-                self._watch = LogWatch(self._directory, self._init.descriptors())
+    def _watch_otherwise(self) -> None:
+        """Asks init once more, which may have had too many guests at once, and does without it else."""
+        self._pipe = _pipe(self._pod)
+        if self._pipe < 0:
+            from carob.logs.watch import LogWatch
+
+            self._watch = LogWatch(self._directory, self._init.descriptors())
 
     def _hear_init(self) -> None:
         try:
@@ -213,6 +258,7 @@ def batches(
     apps: Sequence[str],
     *,
     since_ns: int = 0,
+    until_ns: int | None = None,
     tail: int | None = None,
     follow: bool = True,
 ) -> Iterator[list[tuple[str, LogEntry]]]:
@@ -223,7 +269,7 @@ def batches(
     """
     from select import POLLIN, poll
 
-    following = Following(pod, apps, since_ns=since_ns, tail=tail)
+    following = Following(pod, apps, since_ns=since_ns, until_ns=until_ns, tail=tail)
     try:
         while True:
             if batch := following.take():

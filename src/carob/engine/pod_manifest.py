@@ -7,12 +7,23 @@ working directory; variables of the image's environment that it does not name st
 
 from __future__ import annotations
 
-import os
 import platform
 
+from carob.engine import isolators
 from carob.engine.appc_images import by_appc_id
-from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, NETWORK, POD_NAME, identifier, image_hash
-from carob.engine.request import App, Mount, PodRequest
+from carob.engine.documents import (
+    FILES,
+    IMAGE_DIGEST,
+    IMAGE_REFERENCE,
+    MOUNTS,
+    NETWORK,
+    POD_NAME,
+    identifier,
+    image_hash,
+)
+from carob.engine.life import NOTED, from_annotations
+from carob.engine.pod_manifest_mounts import beside
+from carob.engine.request import App, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
 from carob.spec.appc import PodManifest
 
@@ -44,15 +55,18 @@ def request(
     the path of the field, and ``NotFound`` for an image.
     """
     manifest = PodManifest.from_json(raw)
-    _refuse("", manifest, "isolators", "ports", "user_annotations", "user_labels")
+    _refuse("", manifest, "ports", "user_annotations", "user_labels")
     if not manifest.apps:
         raise InvalidInput("apps: a pod needs at least one app")
     noted = {str(one.name): str(one.value) for one in manifest.annotations}
-    network: Any = noted.pop(NETWORK, default_network)
+    # None is for PodRequest to decide: ports that are given want a network.
+    network = noted.pop(NETWORK, default_network if default_network != "none" else None)
+    shared: Any = isolators.read_pod("isolators", manifest.isolators, noted.pop(isolators.ANNOTATION, None))
     options: PodOptions = {"name": noted.pop(POD_NAME, ""), "network": network, "annotations": noted}
+    options.update(shared)
     volumes = {str(volume.name): volume for volume in manifest.volumes}
     for index, volume in enumerate(manifest.volumes):
-        _refuse_volume(f"volumes[{index}]", volume)
+        _refuse(f"volumes[{index}]", volume)
     apps = [_checked_app(f"apps[{index}]", app, volumes, images) for index, app in enumerate(manifest.apps)]
     options.update(given)
     return PodRequest(apps, **options)
@@ -69,20 +83,29 @@ def _checked_app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], image
 
 
 def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Images) -> App:
-    _refuse(path, entry, "read_only_root_fs")
+    _refuse(path, entry)
     _refuse(f"{path}.image", entry.image)
     noted = {str(one.name): str(one.value) for one in entry.annotations}
     image = _image(path, entry, noted, images)
     for name in noted:
-        if name not in (IMAGE_DIGEST, IMAGE_REFERENCE):
+        if name not in (IMAGE_DIGEST, IMAGE_REFERENCE, MOUNTS, FILES, isolators.ANNOTATION, *NOTED):
             _unsupported(f"{path}.annotations[{name}]", "annotations of an app")
     app = entry.app
+    security, resources = isolators.read_app(
+        f"{path}.app.isolators",
+        () if app is None else app.isolators,
+        noted.get(isolators.ANNOTATION),
+        read_only=bool(entry.read_only_root_fs),
+        groups=() if app is None else app.supplementary_gids,
+    )
     if app is None:
-        return App(image, name=str(entry.name), mounts=_mounts(path, entry, volumes))
+        mounts = beside(path, entry, noted, volumes, _refuse)
+        living = from_annotations(noted)
+        return App(image, name=str(entry.name), security=security, resources=resources, **mounts, **living)
     _refuse(
         f"{path}.app",
         app,
-        *("event_handlers", "supplementary_gids", "ports", "isolators", "user_annotations", "user_labels"),
+        *("event_handlers", "ports", "user_annotations", "user_labels"),
     )
     for key, account in (("user", app.user), ("group", app.group)):
         if "/" in account:
@@ -96,37 +119,10 @@ def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Image
         env={str(one.name): str(one.value) for one in app.environment},
         user=f"{app.user}:{app.group}",
         workdir=app.working_directory or None,
-        mounts=_mounts(path, entry, volumes),
-    )
-
-
-def _mounts(path: str, entry: RuntimeApp, volumes: dict[str, Volume]) -> list[Mount]:
-    """The mounts that are given, and for mount points without one the volume of their name."""
-    points = {os.path.normpath(point.path): point for point in (entry.app.mount_points if entry.app else ())}
-    found = []
-    for index, mount in enumerate(entry.mounts):
-        volume = mount.app_volume or volumes.get(str(mount.volume))
-        where = f"{path}.mounts[{index}]"
-        if volume is None:
-            raise InvalidInput(f"{where}.volume: the pod has no volume {str(mount.volume)!r}")
-        _refuse(where, mount)
-        _refuse_volume(f"{where}.appVolume", volume)
-        point = points.pop(os.path.normpath(mount.path), None)
-        found.append(_mount(volume, mount.path, read_only=bool(point and point.read_only)))
-    for point in points.values():
-        volume = volumes.get(str(point.name))
-        if volume is None:
-            raise InvalidInput(f"{path}.app.mountPoints: nothing is mounted at {point.path} ({point.name})")
-        found.append(_mount(volume, point.path, read_only=point.read_only))
-    return found
-
-
-def _mount(volume: Volume, target: str, *, read_only: bool) -> Mount:
-    return Mount(
-        volume.source,
-        target,
-        read_only=read_only or bool(volume.read_only),
-        recursive=volume.recursive is not False,
+        **beside(path, entry, noted, volumes, _refuse),
+        security=security,
+        resources=resources,
+        **from_annotations(noted),
     )
 
 
@@ -165,12 +161,6 @@ def _named(path: str, name: str, version: str, images: Images) -> str:
                 return one
     shown = f"{name}:{version}" if version else name
     raise NotFound(f"{path}.image: there is no image {shown}", hint="carob image list shows the images")
-
-
-def _refuse_volume(path: str, volume: Volume) -> None:
-    _refuse(path, volume)
-    if volume.kind != "host":
-        _unsupported(f"{path}.kind", f"volumes of kind {volume.kind}")
 
 
 def _refuse(path: str, record: Any, *attributes: str) -> None:

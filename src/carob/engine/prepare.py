@@ -6,19 +6,19 @@ make it a prepared pod, whole or not at all. A pod that is run at once needs no 
 
 from __future__ import annotations
 
-import errno
 import os
 
-from carob.engine import documents
+from carob.engine import documents, shared
+from carob.engine.isolation import Isolation
+from carob.engine.owners import owners_here
 from carob.engine.process import process, stop_signal
 from carob.engine.request import app_name_from
-from carob.errors import InvalidInput, NotFound
+from carob.errors import InvalidInput
 from carob.linux import cgroup
 from carob.linux.files import file_system_type, write_all
 from carob.pod import layout
-from carob.pod.failure import failed
 from carob.protocol import plan as plans
-from carob.protocol.compact_json import dumps
+from carob.protocol.life import TTY
 from carob.runtime import bundle
 
 TYPE_CHECKING = False
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from carob.engine.mount_plan import MountPlan
+    from carob.engine.network_plan import Surroundings
     from carob.engine.request import App, PodRequest
+    from carob.engine.volume_sources import Sources
     from carob.image.layers.trees import Tree
     from carob.image.store.resolved import ResolvedImage
     from carob.pod import Pod
     from carob.runtime.driver import Runtime
 
 STAGE1_TREE = "carob-stage1-1"
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # Where an overlay's upper directory cannot be: other overlays and aufs, NFS, ZFS, FUSE.
 _NO_UPPER = {0x794C7630, 0x61756673, 0x6969, 0x2FC12FC1, 0x65735546}
 
@@ -41,7 +43,7 @@ _NO_UPPER = {0x794C7630, 0x61756673, 0x6969, 0x2FC12FC1, 0x65735546}
 class Ingredient:
     """One app of the request with its image, its unpacked layers and its name in the pod."""
 
-    __slots__ = ("app", "appc", "image", "name", "tree")
+    __slots__ = ("app", "appc", "image", "name", "sources", "tree")
 
     def __init__(
         self,
@@ -50,13 +52,17 @@ class Ingredient:
         image: ResolvedImage,
         tree: Tree,
         appc: dict[str, Any] | None = None,
+        sources: Sources | None = None,
     ) -> None:
-        """``appc`` is how an image that was an ACI calls itself (``carob.engine.appc_images``)."""
+        """``appc`` is how an image that was an ACI calls itself (``carob.engine.appc_images``); ``sources``
+        is what an app with mounts or files has found for them.
+        """
         self.name = name
         self.app = app
         self.image = image
         self.tree = tree
         self.appc = appc
+        self.sources = sources
 
 
 def app_names(apps: Sequence[App]) -> list[str]:
@@ -99,65 +105,128 @@ def write(
     """Fills the directory of a pod that is being prepared; not yet durable. ``at_once``: nobody else may run
     it.
 
-    Raises ``NotFound`` for a volume that is not there, and ``OSError``.
+    Raises ``OSError``.
     """
-    for one in ingredients:
-        _check_volumes(one)
+    owners = owners_here()
+    isolation = Isolation(
+        request,
+        [(one.name, one.app) for one in ingredients],
+        uuid=str(pod.uuid),
+        runtime=runtime.name,
+        owners=owners,
+    )
     files = _Files(pod.fd())
     hostname = request.hostname or f"carob-{pod.uuid}"
     overlay = request.overlay and file_system_type(pod.fd()) not in _NO_UPPER
     rootfs = layout.stage1_rootfs(STAGE1_TREE if overlay else None)
-    group = f"/carob/{pod.uuid}"
     files.directory(f"{rootfs}/rkt/status")
     files.directory(plans.LOG_DIRECTORY)
     files.directory(layout.APPS_INFO)
     if overlay:
         files.write(layout.STAGE1_TREE_STORE_ID, STAGE1_TREE.encode())
         files.write(layout.OVERLAY_PREPARED, b"")
-    apps, volumes, planned = [], [], []
+    around = _surroundings(pod, request, ingredients, hostname, files)
+    mounts = _mount_plan(ingredients, files, overlay=overlay, at_once=at_once)
+    apps, planned = [], []
     for one in ingredients:
         run = process(one.app, one.image.config, one.tree.lower_dirs, hostname)
+        if owners is not None:
+            owners.check(run.uid, run.gid, run.groups, f"app {one.name}")
         app = documents.runtime_app(
-            one.name, one.image.name, one.image.image_id, run, one.app.mounts, appc=one.appc
+            one.name,
+            one.image.name,
+            one.image.image_id,
+            run,
+            one.app.mounts,
+            one.app.files,
+            appc=one.appc,
+            noted=one.app.life.annotations(),
         )
+        if one.app.security is not None or one.app.resources is not None:
+            from carob.engine import isolators
+
+            isolators.tell_app(app, one.app)
         apps.append(app)
-        volumes += documents.volumes(one.name, one.app.mounts)
-        planned.append(_write_app(files, one, run, rootfs=rootfs, overlay=overlay, group=group))
+        made = mounts.add(one, run) if mounts is not None else ([], [])
+        planned.append(
+            _write_app(files, one, run, isolation, made, rootfs=rootfs, overlay=overlay, around=around)
+        )
     plan = {
         "uuid": str(pod.uuid),
         "hostname": hostname,
-        "network": request.network,
+        "network": request.network_kind,
         "at_once": at_once,
         "grace_s": request.grace_s,
         "status_dir": f"{rootfs}/rkt/status",
         "runtime": {"name": runtime.name, "path": runtime.path},
-        "cgroup": group,
+        "cgroup": isolation.group,
+        "user_namespace": owners is not None,
         "apps": planned,
+        **isolation.planned,
     }
+    if request.log_driver != "k8s-file":
+        plan["journal"] = True
+    if request.log_limits is not None:
+        plan["log"] = request.log_limits.planned()
+    if around is not None and around.plan is not None:
+        plan["networks"] = around.plan
+    if mounts is not None:
+        plan |= mounts.finish()
     files.write(plans.PLAN, plans.write(plan))
     annotations = {documents.NETWORK: request.network, **request.annotations}
     if request.name:
         annotations[documents.POD_NAME] = request.name
-    files.write(layout.MANIFEST, documents.pod_manifest(apps, volumes, annotations))
+    volumes = list(mounts.appc.values()) if mounts is not None else []
+    limits = []
+    if not shared.is_usual(request):
+        from carob.engine import isolators
+
+        limits = isolators.tell_pod(request, annotations)
+    files.write(layout.MANIFEST, documents.pod_manifest(apps, volumes, annotations, limits))
     files.write(layout.CREATED, b"")
 
 
-def _check_volumes(one: Ingredient) -> None:
-    """Init mounts what is there when the pod starts; who prepares a pod should learn of it now."""
-    for mount in one.app.mounts:
-        try:
-            os.stat(mount.source)
-        except OSError as error:
-            what = f"app {one.name}: the volume {mount.source} for {mount.target}"
-            if error.errno not in _NOT_THERE:
-                raise failed(error, f"{what} cannot be looked at") from error
-            raise NotFound(
-                f"{what} is not there: {error.strerror}", hint="make the file or directory first"
-            ) from error
+def _surroundings(
+    pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], hostname: str, files: _Files
+) -> Surroundings | None:
+    if request.networking is None:
+        return None
+    from carob.engine.network_plan import surround
+    from carob.protocol.pod_network import FILES
+
+    ports = []
+    if request.networking.named_ports:
+        from carob.engine.named_ports import named_ports
+
+        ports = named_ports(pod.path().rsplit("/", 3)[0], ingredients)
+    around = surround(pod.fd(), str(pod.uuid), request.networking, hostname, ports)
+    files.directory(FILES)
+    for name, text in around.files.items():
+        files.write(name, text.encode(), mode=0o644)
+    return around
+
+
+def _mount_plan(
+    ingredients: Sequence[Ingredient], files: _Files, *, overlay: bool, at_once: bool
+) -> MountPlan | None:
+    """What mounts and files need; ``None`` where no app has any."""
+    if not any(one.app.mounts or one.app.files for one in ingredients):
+        return None
+    from carob.engine.mount_plan import MountPlan
+
+    return MountPlan(ingredients, files, overlay=overlay, at_once=at_once)
 
 
 def _write_app(
-    files: _Files, one: Ingredient, run: bundle.Process, *, rootfs: str, overlay: bool, group: str
+    files: _Files,
+    one: Ingredient,
+    run: bundle.Process,
+    isolation: Isolation,
+    mounts: tuple[list[dict[str, Any]], list[bundle.Volume]],
+    *,
+    rootfs: str,
+    overlay: bool,
+    around: Surroundings | None,
 ) -> dict[str, Any]:
     """Writes what belongs to one app and returns its part of the launch plan."""
     files.directory(f"{layout.APPS_INFO}/{one.name}")
@@ -174,35 +243,35 @@ def _write_app(
     else:
         directory = f"{rootfs}/opt/stage2/{one.name}/rootfs"
         files.directory(directory)
-        one.tree.copy_to(files.path(directory))
+        one.tree.copy_to(os.path.realpath(files.path(directory)))  # another process may do it
         root = {"directory": directory}
-    mounts: list[dict[str, Any]] = [
-        {
-            "source": mount.source,
-            "target": f"{plans.VOLUMES_AT}/{one.name}-{number}",
-            "kind": "host",
-            "read_only": mount.read_only,
-            "recursive": mount.recursive,
-        }
-        for number, mount in enumerate(one.app.mounts)
-    ]
+    own = isolation.apps[one.name]
     config = bundle.config(
         run,
+        own.confinement,
         rootfs=f"{plans.ROOTFS_AT}/{one.name}",
-        cgroup=f"{group}/{one.name}",
+        cgroup=f"{isolation.group}/{one.name}" if isolation.group else "",
+        namespaces=isolation.namespaces,
+        resources=own.resources,
         filter_devices=cgroup.can_filter_devices(),
+        has_tty_group=isolation.maps_tty_group,
+        hooks=around.hooks if around is not None else None,
         volumes=[
-            bundle.Volume(made["target"], mount.target, read_only=mount.read_only, recursive=mount.recursive)
-            for made, mount in zip(mounts, one.app.mounts, strict=True)
+            *(around.volumes if around is not None else ()),
+            *mounts[1],
         ],
     )
+    if one.app.life.streams["stdin"] == TTY:
+        config["process"]["terminal"] = True
     files.directory(plans.bundle_directory(one.name))
-    files.write(f"{plans.bundle_directory(one.name)}/config.json", dumps(config).encode())
+    text = bundle.text(config, own.confinement.filter)
+    files.write(f"{plans.bundle_directory(one.name)}/config.json", text.encode())
     return {
         "name": one.name,
         "stop_signal": stop_signal(one.image.config),
+        **one.app.life.planned(),
         "rootfs": root,
-        "volumes": mounts,
+        "volumes": mounts[0],
     }
 
 
@@ -228,11 +297,13 @@ class _Files:
             pass
         self._made.add(name)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, mode: int = layout.FILE_MODE) -> None:
         """Makes a file that was not there."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(name, flags, layout.FILE_MODE, dir_fd=self._fd)
+        descriptor = os.open(name, flags, mode, dir_fd=self._fd)
         try:
+            if mode != layout.FILE_MODE:
+                os.fchmod(descriptor, mode)  # whatever the caller's umask is
             write_all(descriptor, data)
         finally:
             os.close(descriptor)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from carob.engine.inputs import HIGHEST_ID, LAST_SIGNAL, account_number
+from carob.engine import signals
+from carob.engine.inputs import HIGHEST_ID, account_number
 from carob.errors import InvalidInput
 from carob.runtime.bundle import Process
 
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
     from carob.engine.request import App
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SIGNALS = {
-    "HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "PIPE": 13, "ALRM": 14,
-    "TERM": 15, "CONT": 18, "STOP": 19, "TSTP": 20, "WINCH": 28, "PWR": 30,
-}  # fmt: skip
-_RTMIN = 34
 _ACCOUNT_FILE_LIMIT = 1 << 20
 
 
@@ -46,13 +42,8 @@ def arguments(app: App, image: Mapping[str, Any]) -> list[str]:
 
 def stop_signal(image: Mapping[str, Any]) -> int:
     """The signal that asks the app to end: the image's ``StopSignal``, SIGTERM by default."""
-    said = str((image.get("config") or {}).get("StopSignal") or "TERM").upper()
-    name = said.removeprefix("SIG")
-    if name.startswith("RTMIN"):
-        number = _RTMIN + (_number(name.removeprefix("RTMIN").removeprefix("+")) or 0)
-    else:
-        number = SIGNALS.get(name) or _number(said) or 0
-    return number if 0 < number <= LAST_SIGNAL else SIGNALS["TERM"]
+    said = str((image.get("config") or {}).get("StopSignal") or "TERM")
+    return signals.number(said) or signals.NAMES["TERM"]
 
 
 def _number(digits: str) -> int | None:
@@ -67,19 +58,23 @@ def process(app: App, image: Mapping[str, Any], lower_dirs: Sequence[str], hostn
     """The process of an app, its user looked up in the image's own files."""
     config = image.get("config") or {}
     wanted = app.user if app.user is not None else str(config.get("User") or "")
-    account = Accounts(lower_dirs).find(wanted, image=app.image)
+    accounts = Accounts(lower_dirs)
+    account = accounts.find(wanted, image=app.image)
     environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or ())
     environment.setdefault("PATH", DEFAULT_PATH)
     environment.setdefault("HOME", account.home)
     environment.setdefault("HOSTNAME", hostname)
     environment.update(app.env)
+    groups = account.groups
+    if app.security is not None:
+        groups = accounts.with_groups(account, app.security.groups, image=app.image)
     return Process(
         args=arguments(app, image),
         env=[f"{key}={value}" for key, value in environment.items()],
         cwd=os.path.join("/", app.workdir or str(config.get("WorkingDir") or "")),
         uid=account.uid,
         gid=account.gid,
-        groups=account.groups,
+        groups=groups,
     )
 
 
@@ -111,6 +106,11 @@ class Accounts:
         if group:
             return Account(uid, self._group(group, image), home, ())
         return Account(uid, gid, home, self._supplementary(name, gid))
+
+    def with_groups(self, account: Account, more: Sequence[str], *, image: str) -> tuple[int, ...]:
+        """The account's supplementary groups and these, names or numbers."""
+        found = [*account.groups, *(self._group(one, image) for one in more)]
+        return tuple(dict.fromkeys(found))
 
     def _user(self, user: str, image: str) -> tuple[int, int, str, str]:
         for fields in self._lines("etc/passwd", 7):

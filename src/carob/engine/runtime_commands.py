@@ -32,6 +32,7 @@ def runtime_commands(data_dir: str, uuid: str) -> list[list[str]]:
             bundle=bundle,
             pid_file=f"/run/{app['name']}.pid",
             log=f"{bundle}/runtime.log",
+            cgroups=bool(plan["cgroup"]),
         )
         found.append([path, *argv[1:]])
     return found

@@ -28,8 +28,8 @@ FLAG = "flag"
 class Key:
     """One setting: its ``name`` in the files (a dot leads into a table), ``default``, and what it ``means``.
 
-    ``kind`` is ``path``, ``text``, ``seconds`` or ``flag``; ``choices`` are all values allowed, if there
-    are any.
+    ``kind`` is ``path``, ``text``, ``seconds``, ``count`` or ``flag``; ``choices`` are all values allowed, if
+    there are any.
     """
 
     __slots__ = ("choices", "default", "kind", "means", "name")
@@ -52,7 +52,7 @@ class Key:
 KEYS = (
     Key("dir", "path", "", "the data directory; empty: /var/lib/carob for root, else below XDG_DATA_HOME"),
     Key("runtime", "text", "", "the OCI runtime, by name or path; empty: crun, else runc"),
-    Key("network", "text", "none", "the network of pods that ask for none", ("none", "host")),
+    Key("network", "text", "none", "the networks of pods that ask for none, as --net takes them"),
     Key(
         "pull",
         "text",
@@ -63,8 +63,24 @@ KEYS = (
     Key("overlay", "flag", True, "whether apps' file systems are overlays; else the image is copied"),
     Key("grace_s", "seconds", 10.0, "seconds between an app's stop signal and SIGKILL"),
     Key("supervisor.python", "path", "", "the interpreter for supervisors; empty: the command's own"),
+    Key("logs.max_bytes", "count", 0, "bytes of a log file, which is put aside then; 0: no bound"),
+    Key("logs.max_files", "count", 5, "log files that are kept of an app, where they are bounded"),
     Key("gc.grace_s", "seconds", 1800.0, "seconds that an ended pod stays after gc marked it"),
     Key("gc.expire_prepared_s", "seconds", 86400.0, "seconds that a prepared pod waits to be run"),
+    # Of carob.image.limits, which this does not load.
+    Key("images.limits.layer_bytes", "count", 1 << 37, "bytes of a layer, as it is downloaded"),
+    Key("images.limits.image_bytes", "count", 1 << 38, "bytes of an image's layers, as they are downloaded"),
+    Key("images.limits.unpacked_bytes", "count", 1 << 38, "bytes of a layer, uncompressed"),
+    Key("images.limits.ratio", "count", 256, "uncompressed bytes for a compressed one, beyond the first GiB"),
+    Key("images.limits.entries", "count", 2_000_000, "files in a layer"),
+    Key("images.limits.archive_bytes", "count", 1 << 38, "bytes of an archive, uncompressed"),
+    Key("images.limits.aci_bytes", "count", 1 << 34, "bytes of an ACI, as it comes"),
+    Key("images.limits.aci_unpacked_bytes", "count", 1 << 36, "bytes of an ACI, uncompressed"),
+    Key("images.limits.connect_s", "seconds", 15.0, "seconds for a connection to a registry"),
+    Key("images.limits.headers_s", "seconds", 60.0, "seconds until a registry begins to answer"),
+    Key("images.limits.stall_s", "seconds", 30.0, "seconds without a byte from a registry"),
+    Key("images.limits.request_s", "seconds", 300.0, "seconds for all attempts of a request to a registry"),
+    Key("images.limits.attempts", "count", 5, "attempts of a request to a registry"),
 )
 _KEYS = {key.name: key for key in KEYS}
 
@@ -94,6 +110,15 @@ class Settings:
         """The value of a time."""
         return float(self._values[name])
 
+    def changed(self, table: str) -> dict[str, float]:
+        """The numbers of a table that somebody has set, by their names in it."""
+        prefix = table + "."
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self._values.items()
+            if name.startswith(prefix) and self.sources[name] != DEFAULT and not isinstance(value, str)
+        }
+
     def flag(self, name: str) -> bool:
         """The value of a flag."""
         return bool(self._values[name])
@@ -114,6 +139,8 @@ def _checked(key: Key, value: object, source: str) -> Value:
             return value
         case "seconds", int() | float() if not isinstance(value, bool) and 0 <= value < float("inf"):
             return float(value)
+        case "count", int() if not isinstance(value, bool) and value >= 0:
+            return value
         case "path", str() if (not value or value.startswith("/")) and "\0" not in value:
             return value
         case "text", str() if not key.choices or value in key.choices:
@@ -121,6 +148,7 @@ def _checked(key: Key, value: object, source: str) -> Value:
     wanted = {
         "flag": "true or false",
         "seconds": "a number of seconds, not negative",
+        "count": "a whole number, not negative",
         "path": "an absolute path",
         "text": " or ".join(key.choices) or "a string",
     }[key.kind]
@@ -168,6 +196,8 @@ def _from_text(key: Key, text: str) -> object:
         case "seconds":
             digits = text.replace(".", "", 1)
             return float(text) if digits.isascii() and digits.isdecimal() else text
+        case "count":
+            return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else text
         case _:
             return text
 

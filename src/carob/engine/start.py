@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from carob.engine import prepare
 from carob.engine.appc_images import own_name
 from carob.engine.launch_plan import read_plan
@@ -14,10 +16,11 @@ from carob.runtime import driver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from carob.engine.request import PodRequest
     from carob.engine.supervision import Progress, Supervision
+    from carob.engine.volume_sources import Sources
     from carob.image.layers.trees import TreeHold, Trees
     from carob.image.store.resolved import ResolvedImage
     from carob.pod import Pod
@@ -30,7 +33,7 @@ class _Ingredients:
     """The request's apps with their images, unpacked and held against collection while in the block."""
 
     def __init__(self, request: PodRequest, find: Find, trees: Trees) -> None:
-        self._holds: list[TreeHold] = []
+        self._holds: list[TreeHold | Sources] = []
         self.found: list[prepare.Ingredient] = []
         names = prepare.app_names(request.apps)
         try:
@@ -39,7 +42,14 @@ class _Ingredients:
                 hold = trees.hold(image)
                 self._holds.append(hold)
                 appc = own_name(trees.directory, image.image_id)
-                self.found.append(prepare.Ingredient(name, app, image, hold.tree, appc))
+                sources = None
+                if app.mounts or app.files:
+                    from carob.engine.volume_sources import Sources
+
+                    sources = Sources()
+                    self._holds.append(sources)
+                    sources.find(app, name, hold.tree, find, trees)
+                self.found.append(prepare.Ingredient(name, app, image, hold.tree, appc, sources))
         except BaseException:
             self.__exit__()
             raise
@@ -87,7 +97,7 @@ def run_pod(
     was prepared, which leaves nothing.
     """
     runtime = driver.find(request.runtime)
-    kind = {"network": request.network, "runtime": runtime.path}
+    kind = {"network": request.network_kind, "runtime": runtime.path}
     with (
         supervision.start(**kind) as monitor,
         _Ingredients(request, find, trees) as parts,
@@ -98,7 +108,8 @@ def run_pod(
             progress(MADE, uuid)
             _fill(pod, request, parts, runtime, at_once=True)
             progress(PREPARED, uuid)
-            _go(data_dir, uuid, monitor, tied=tied)
+            files = [(file.content, file.source) for app in request.apps for file in app.files]
+            _go(data_dir, uuid, monitor, tied=tied, files=files)
         except BaseException as error:
             monitor.close()
             _discard(pod)
@@ -162,12 +173,29 @@ def _abandon(data_dir: str, uuid: str) -> None:
         return
 
 
-def _go(data_dir: str, uuid: str, monitor: launch.Monitor, *, tied: bool) -> None:
-    monitor.go(
-        source=pod_path(data_dir, Directory.PREPARED, uuid),
-        target=pod_path(data_dir, Directory.RUN, uuid),
-        tied_to_caller=tied,
-    )
+def _go(
+    data_dir: str,
+    uuid: str,
+    monitor: launch.Monitor,
+    *,
+    tied: bool,
+    files: Sequence[tuple[bytes | None, str | None]],
+) -> None:
+    carried = None
+    if files:
+        from carob.engine.contents import carry
+
+        carried = carry(files)
+    try:
+        monitor.go(
+            source=pod_path(data_dir, Directory.PREPARED, uuid),
+            target=pod_path(data_dir, Directory.RUN, uuid),
+            tied_to_caller=tied,
+            contents=carried,
+        )
+    finally:
+        if carried is not None:
+            os.close(carried)
 
 
 def _wait_ready(data_dir: str, uuid: str, monitor: launch.Monitor, timeout_s: float | None) -> None:
@@ -211,7 +239,8 @@ def run_prepared(
     kind = {"network": plan["network"], "runtime": plan["runtime"]["path"]}
     try:
         with supervision.start(**kind) as monitor:
-            _go(data_dir, uuid, monitor, tied=tied)
+            files = [(None, file["source"]) for file in plan.get("files", ())]
+            _go(data_dir, uuid, monitor, tied=tied, files=files)
             _wait_ready(data_dir, uuid, monitor, timeout_s)
     except LostRace as error:
         error.state = pod.refresh()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 
-from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, POD_NAME
+from carob.engine.documents import IMAGE_DIGEST, IMAGE_REFERENCE, MOUNTS, POD_NAME
 from carob.engine.ends import Unknown, from_record
 from carob.engine.failures import is_shortage
 from carob.engine.keeper import keepers
+from carob.engine.life import ROLE
+from carob.engine.network_cleanup import has_networks
 from carob.errors import CarobError, CorruptData
 from carob.linux.files import read_file
 from carob.pod import State
 from carob.pod.failure import failed
 from carob.pod.layout import MANIFEST
+from carob.protocol import life
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import loads
 
@@ -22,17 +25,23 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.engine.ends import AppEnd
+    from carob.engine.network_status import NetworkStatus
     from carob.pod import Pod
 
 
 class AppStatus:
     """One app: ``name``, ``image`` (reference), ``image_id``, and its life.
 
-    ``state`` is ``created`` (not started yet), ``running`` or ``ended``; ``end`` is set in the last.
-    Times are nanoseconds since 1970, ``None`` where there is none.
+    ``state`` is ``created`` (not started yet), ``running``, ``paused``, ``waiting`` (to be started again) or
+    ``ended``; ``end`` is set in the last. ``restarts`` counts how often it was started again, ``last_end``
+    is how the run before ended. Times, of the last run, are nanoseconds since 1970, or ``None``.
+    ``mounts`` are documents of what it sees beside its image (``carob.engine.mount_documents``).
     """
 
-    __slots__ = ("end", "finished_ns", "image", "image_id", "name", "started_ns", "state")
+    __slots__ = (
+        "end", "finished_ns", "image", "image_id", "last_end", "mounts", "name", "restarts", "role",
+        "started_ns", "state",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,6 +52,10 @@ class AppStatus:
         end: AppEnd | None,
         started_ns: int | None,
         finished_ns: int | None,
+        *,
+        role: str = life.MAIN,
+        restarts: int = 0,
+        last_end: AppEnd | None = None,
     ) -> None:
         self.name = name
         self.image = image
@@ -51,6 +64,10 @@ class AppStatus:
         self.end = end
         self.started_ns = started_ns
         self.finished_ns = finished_ns
+        self.mounts: tuple[dict[str, Any], ...] = ()
+        self.role = role
+        self.restarts = restarts
+        self.last_end = last_end
 
     def __repr__(self) -> str:
         return f"AppStatus({self.name!r}, {self.state!r}, end={self.end!r})"
@@ -61,13 +78,14 @@ class PodStatus:
 
     ``outcome`` and ``reason`` say how an ended pod came to its end (``finished``, ``app failed``,
     ``stopped``, ``killed``, ``failed to start``, ``failed``; ``""`` where nobody wrote it down). ``pid`` and
-    ``monitor_pid`` are those of init and monitor while they live, in the host's PID namespace. ``warnings``
-    are lines for people: a stopped supervisor, the last words of one that failed. Times as in ``AppStatus``.
+    ``monitor_pid`` are those of init and monitor while they live, in the host's PID namespace. ``networks``
+    are those that a running pod is attached to. ``warnings`` are lines for people: a stopped supervisor, the
+    last words of one that failed. Times as in ``AppStatus``.
     """
 
     __slots__ = (
-        "apps", "created_ns", "ended_ns", "monitor_pid", "name", "outcome", "pid", "ready", "reason",
-        "started_ns", "state", "uuid", "warnings",
+        "apps", "created_ns", "ended_ns", "monitor_pid", "name", "networks", "outcome", "pid", "ready",
+        "reason", "started_ns", "state", "uuid", "warnings",
     )  # fmt: skip
 
     def __init__(self, uuid: str, name: str, state: State, apps: tuple[AppStatus, ...]) -> None:
@@ -83,6 +101,7 @@ class PodStatus:
         self.reason = ""
         self.pid: int | None = None
         self.monitor_pid: int | None = None
+        self.networks: tuple[NetworkStatus, ...] = ()
         self.warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -167,7 +186,20 @@ def read(pod: Pod) -> PodStatus:
         status.reason = str(end.get("reason", ""))
         status.ended_ns = _time(end.get("ended_ns"))
         _add_keepers(pod, status)
+        if has_networks(pod):
+            _add_networks(pod, status)
     return status
+
+
+def _add_networks(pod: Pod, status: PodStatus) -> None:
+    from carob.engine import network_status
+
+    if status.state is State.RUNNING:
+        status.networks = _quietly(lambda: network_status.networks(pod.fd())) or ()
+    owed = _quietly(lambda: network_status.debts(pod.fd())) or {}
+    status.warnings += tuple(
+        [f"{name} is not detached yet, which gc will do: {why}" for name, why in owed.items()]
+    )
 
 
 def _add_keepers(pod: Pod, status: PodStatus) -> None:
@@ -196,25 +228,37 @@ def _app(pod: Pod, app: dict[str, Any], state: State, *, ready: bool) -> AppStat
     name = str(app["name"])
     begun = state not in _NOT_STARTED
     record = _document(pod, plans.exit_record(name)) if begun else {}
-    started_ns = _time(record.get("started_ns")) if record or not begun else _started_ns(pod, name)
+    note = _document(pod, plans.life_note(name)) if begun else {}
+    last = note.get("last") if isinstance(note.get("last"), dict) else None
+    started_ns = _time((record or note).get("started_ns"))
+    if begun and not record and not note:
+        started_ns = _started_ns(pod, name)
     end: AppEnd | None = None
     if record:
         end = from_record(record)
     elif begun and state is not State.RUNNING:
         end = _end_without_record(pod, name)
-    phase = "running" if ready or started_ns is not None else "created"
+    phase = life.RUNNING if ready or started_ns is not None else life.CREATED
+    if note.get("state") in (life.PAUSED, life.WAITING):
+        phase = str(note["state"])
     image = app.get("image")
     if not isinstance(image, dict):
         image = {}
-    return AppStatus(
+    made = AppStatus(
         name,
         annotation(app, IMAGE_REFERENCE) or str(image.get("name") or ""),
         annotation(app, IMAGE_DIGEST) or str(image.get("id") or ""),
-        phase if end is None else "ended",
+        phase if end is None else life.ENDED,
         end,
         started_ns,
-        _time(record.get("finished_ns")),
+        _time(record.get("finished_ns") if record or last is None else last.get("finished_ns")),
+        role=annotation(app, ROLE) or life.MAIN,
+        restarts=_count((record or note).get("restarts")),
+        last_end=None if last is None else from_record(last),
     )
+    if noted := annotation(app, MOUNTS):
+        made.mounts = tuple(_quietly(lambda: loads(noted)) or ())
+    return made
 
 
 def _started_ns(pod: Pod, name: str) -> int | None:
@@ -254,6 +298,10 @@ def _document(pod: Pod, path: str) -> dict[str, Any]:
 
     document = _quietly(read_it)
     return document if isinstance(document, dict) else {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _time(value: object) -> int | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from time import sleep
 
-from carob.engine import inputs, tombstone
+from carob.engine import inputs, network_cleanup, tombstone
 from carob.engine.failures import is_shortage
-from carob.engine.keeper import Deadline, init_is_alive, keepers, wait_init_gone
+from carob.engine.keeper import Deadline, is_over, keepers, wait_init_gone
+from carob.engine.owners import release
 from carob.errors import Conflict, LostRace, TimedOut, Unavailable
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.pidfd import send_signal
 from carob.pod import State
 from carob.protocol import plan as plans
+from carob.protocol.life import LAST_GRACE_S
 from carob.supervisor import client
 
 TYPE_CHECKING = False
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _SIGKILL = 9
 _AFTER_GRACE_S = 5.0
 _AFTER_KILL_S = 10.0
+_DETACHING_S = 20.0
 _SLOW_S = 60.0
 _PAUSE_S = 0.002
 
@@ -54,7 +57,7 @@ def stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> None:
                 wait_over(pod, timeout_s=_SLOW_S)
             except TimedOut:
                 pass
-        kill(pod, timeout_s=_AFTER_KILL_S)
+        kill(pod, timeout_s=_after_kill_s(pod))
 
 
 def _waits_for_disk(pod: Pod) -> bool:
@@ -96,10 +99,15 @@ def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
             send_signal(pidfd, _SIGKILL)
         finally:
             os.close(pidfd)
-    deadline = Deadline(_AFTER_KILL_S if timeout_s is None else timeout_s)
+    deadline = Deadline(_after_kill_s(pod) if timeout_s is None else timeout_s)
     wait_init_gone(pod, timeout_s=deadline.left_s())
     _end_stopped_monitor(pod)
     wait_over(pod, timeout_s=deadline.left_s())
+
+
+def _after_kill_s(pod: Pod) -> float:
+    """How long an end may take from SIGKILL on: what detaches a pod from networks has time of its own."""
+    return _AFTER_KILL_S + (_DETACHING_S if network_cleanup.has_networks(pod) else 0.0)
 
 
 def _end_stopped_monitor(pod: Pod) -> None:
@@ -135,21 +143,26 @@ def _has_run(pod: Pod) -> bool:
 
 
 def _planned_grace_s(pod: Pod) -> float:
+    """The longest of the pod's and its apps' graces, and what sidecars have after the others."""
     try:
-        return float(plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["grace_s"])
+        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        graces_s = [float(one["grace_s"]) for one in (plan, *plan["apps"]) if "grace_s" in one]
+        return max(graces_s) + LAST_GRACE_S
     except (OSError, ValueError, KeyError, TypeError):
         return 10.0
 
 
-def clean_up(pod: Pod, data_dir: str) -> None:
-    """What is outside the pod's directory, before that goes: the record of its end, and its cgroups.
+def clean_up(pod: Pod, data_dir: str, *, force: bool = False) -> None:
+    """What is outside the pod's directory, before that goes: the record of its end, its cgroups and networks.
 
     A monitor that was killed could not remove those. Safe to do again. Raises ``Conflict`` where processes of
-    the pod are still there.
+    the pod are still there, and ``Unavailable`` for networks that it cannot be detached from, but with
+    ``force``.
     """
     if pod.state() is State.EXITED_DELETING and tombstone.read(data_dir, str(pod.uuid)) is None:
         # Once: a deletion that was cut short leaves a pod that no longer tells all of its end.
         tombstone.write(pod, data_dir)
+    release(pod.path())
     try:
         group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -161,6 +174,8 @@ def clean_up(pod: Pod, data_dir: str) -> None:
     busy = cgroup.remove(group)
     if busy:
         raise Conflict(f"pod {pod.uuid}: processes are left in {busy[0]}")
+    if pod.state() is State.EXITED_DELETING:
+        network_cleanup.release(pod, force=force)
 
 
 def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
@@ -181,14 +196,14 @@ def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
         state = pod.refresh()
     if state is State.EXITED:
         wait_init_gone(pod, timeout_s=_AFTER_KILL_S)
-    _remove_ended(pod, data_dir)
+    _remove_ended(pod, data_dir, force=force)
 
 
 _DELETING = (State.EXITED_DELETING, State.DELETING)
 _MARKED = (State.EXITED_GARBAGE, State.GARBAGE)
 
 
-def _remove_ended(pod: Pod, data_dir: str) -> None:
+def _remove_ended(pod: Pod, data_dir: str, *, force: bool) -> None:
     """Removes a pod that does not run, together with whoever else does, or looks at its lock just then."""
     from carob.pod import PodLocked
     from carob.pod.collect import remove_pod
@@ -197,7 +212,11 @@ def _remove_ended(pod: Pod, data_dir: str) -> None:
     while pod.refresh() is not State.GONE:
         try:
             if pod.state() not in _DELETING:
-                remove_pod(pod, alive=init_is_alive, clean_up=lambda one: clean_up(one, data_dir))
+                remove_pod(
+                    pod,
+                    alive=lambda one: not is_over(one),
+                    clean_up=lambda one: clean_up(one, data_dir, force=force),
+                )
                 return
         except (LostRace, PodLocked):
             if pod.refresh() not in (*_DELETING, *_MARKED, State.GONE) or not deadline.left_s():

@@ -73,9 +73,17 @@ class Supervision:
             self._standing_by.pop().dismiss()
 
     def _launch(self, network: str, runtime: str) -> launch.Monitor:
+        from carob.engine.owners import owners_here
         from carob.supervisor import launch
 
-        return launch.start(network=network, runtime=runtime, python=self.python, launcher=self.launcher)
+        owners = owners_here()
+        return launch.start(
+            network=network,
+            runtime=runtime,
+            owners=("", "") if owners is None else owners.words,
+            python=self.python,
+            launcher=self.launcher,
+        )
 
 
 def silent(step: str, uuid: str) -> None:

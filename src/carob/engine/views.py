@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.engine.ends import AppEnd
+    from carob.engine.network_status import NetworkStatus
     from carob.engine.observe import PodSummary
     from carob.engine.status import AppStatus, PodStatus
 
@@ -39,6 +40,20 @@ def app_document(app: AppStatus) -> dict[str, Any]:
         "end": end_document(app.end),
         "started_ns": app.started_ns,
         "finished_ns": app.finished_ns,
+        "role": app.role,
+        "restarts": app.restarts,
+        "last_end": end_document(app.last_end),
+        "mounts": list(app.mounts),
+    }
+
+
+def network_document(network: NetworkStatus) -> dict[str, Any]:
+    """One network of a pod's document."""
+    return {
+        "name": network.name,
+        "interface": network.interface,
+        "addresses": list(network.addresses),
+        "ports": list(network.ports),
     }
 
 
@@ -75,5 +90,6 @@ def pod_document(status: PodStatus) -> dict[str, Any]:
         "pid": status.pid,
         "monitor_pid": status.monitor_pid,
         "apps": [app_document(app) for app in status.apps],
+        "networks": [network_document(network) for network in status.networks],
         "warnings": list(status.warnings),
     }

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
+from _thread import get_ident
 
 from carob.linux.files import read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MOUNT_POINT = "/sys/fs/cgroup"
 UNIFIED = "unified"
 V2 = ""
+_LOOK = "_look-"
 _CONTROLLERS_OF_PODS = {"memory", "pids", "cpu", "cpuacct", "freezer", "devices"}
 
 
@@ -69,13 +75,13 @@ def can_filter_devices() -> bool:
     return False
 
 
-def create(group: str) -> list[str]:
-    """Makes a pod's group in every hierarchy that holds pods, and returns those hierarchies.
+def create(group: str, more: Sequence[str] = ()) -> list[str]:
+    """Makes a pod's group in every hierarchy that holds pods, and in ``more``, and returns those hierarchies.
 
     The parent may be removed by whoever finds it empty at this moment, so both are made again until
     the child is there.
     """
-    names = [name for name in hierarchies() if holds_pods(name)]
+    names = [name for name in hierarchies() if holds_pods(name) or name in more]
     for name in names:
         path = directory(name, group)
         while True:
@@ -89,6 +95,8 @@ def create(group: str) -> list[str]:
             break
         if name == V2:
             _delegate(group)
+        elif "cpuset" in name.split(","):
+            _take_on_cpuset(path)
     return names
 
 
@@ -97,8 +105,20 @@ def _make_parent(hierarchy: str, group: str) -> None:
         os.makedirs(directory(hierarchy, group), 0o755, exist_ok=True)
     except FileNotFoundError:
         return
-    if hierarchy == V2:
-        _delegate(group)
+    names = group.strip("/").split("/")
+    for depth in range(len(names) + 1):
+        above = "/" + "/".join(names[:depth])
+        if hierarchy == V2:
+            _delegate(above)
+        elif depth and "cpuset" in hierarchy.split(","):
+            _take_on_cpuset(directory(hierarchy, above))
+
+
+def _take_on_cpuset(path: str) -> None:
+    """Gives a new group of v1 the processors and memory of the one above: without, nothing can enter it."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if not _read(f"{path}/{file}").strip():
+            _write(f"{path}/{file}", _read(f"{os.path.dirname(path)}/{file}"))
 
 
 def _delegate(group: str) -> None:
@@ -108,7 +128,7 @@ def _delegate(group: str) -> None:
         available = set(_read(f"{path}/cgroup.controllers").split())
     except OSError:
         return
-    for name in sorted(available & {"memory", "pids", "cpu", "cpuset", "io"}):
+    for name in sorted(available & {"memory", "pids", "cpu", "cpuset", "io", "hugetlb"}):
         try:
             _write(f"{path}/cgroup.subtree_control", f"+{name}")
         except OSError:
@@ -194,8 +214,22 @@ def _remove_tree(top: str, busy: list[str]) -> set[str]:
 
 
 def remove_parent(group: str) -> None:
-    """Removes the group above all pods where nothing is in it."""
-    _remove_empty(hierarchies(), group)
+    """Removes the group above all pods where nothing is in it but what was made for a look by who is dead."""
+    names = hierarchies()
+    for name in names:
+        try:
+            found = os.listdir(directory(name, group))
+        except OSError:
+            continue
+        for one in found:
+            if one.startswith(_LOOK) and not os.path.exists(f"/proc/{one.split('-')[1]}"):
+                _remove_empty([name], f"{group}/{one}")
+    _remove_empty(names, group)
+
+
+def look_group(above: str) -> str:
+    """A group of this thread's below another, to see what groups there have; no pod has such a name."""
+    return f"{above}/{_LOOK}{os.getpid()}-{get_ident()}"
 
 
 def _remove_empty(names: list[str], group: str) -> None:

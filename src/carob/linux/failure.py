@@ -22,7 +22,7 @@ _KINDS: dict[int, tuple[type[CarobError], str]] = {
     errno.EPERM: (PermissionDenied, _OWNER),
     errno.EROFS: (Unsupported, "the file system is read-only: use another data directory"),
     errno.EXDEV: (Unsupported, "the data directory must be one file system, without mounts inside"),
-    errno.ENOSYS: (Unsupported, "the kernel does not offer what is needed"),
+    errno.ENOSYS: (Unsupported, "the kernel does not offer what is needed: carob doctor tells more"),
     errno.EOPNOTSUPP: (Unsupported, "the file system does not offer what is needed"),
     errno.ENOSPC: (OutOfResources, "make space on the file system"),
     errno.EDQUOT: (OutOfResources, "the disk quota is used up"),

@@ -161,6 +161,16 @@ def open_directory_beneath(name: str, dir_fd: int) -> int:
     return syscall(SYS_OPENAT2, dir_fd, name, how, len(how), path=name)
 
 
+def open_beneath(name: str, dir_fd: int) -> int:
+    """What is at ``name`` below the open directory, as a path descriptor: no symbolic link is followed.
+
+    Raises ``OSError``: ELOOP for a link anywhere on the way or at its end (openat2(2)).
+    """
+    resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
+    how = pointer_struct((os.O_PATH | os.O_CLOEXEC, 0, resolve))
+    return syscall(SYS_OPENAT2, dir_fd, name, how, len(how), path=name)
+
+
 def file_system_type(fd: int) -> int:
     """The magic number of the file system that ``fd`` is on (``f_type`` of statfs(2))."""
     raw = bytearray(_STATFS_BYTES)

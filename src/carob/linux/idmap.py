@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Range = tuple[int, int, int]
     """First inside, first outside, how many."""
 
-CLONE_NEWUSER = 0x10000000
 _MOUNT_ATTR_IDMAP = 0x00100000
 
 
@@ -33,7 +32,7 @@ def new_user_namespace(uids: Sequence[Range], gids: Sequence[Range]) -> int:
     For processes of one thread only, and for those that may map these owners (root). Raises ``OSError``.
     """
     gate, opened = os.pipe2(os.O_CLOEXEC)
-    pid, pidfd = namespaces.fork_into(CLONE_NEWUSER)
+    pid, pidfd = namespaces.fork_into(namespaces.CLONE_NEWUSER)
     if pid == 0:
         try:
             os.close(opened)

@@ -26,6 +26,8 @@ IN_MOVE_SELF = 0x800
 IN_Q_OVERFLOW = 0x4000
 IN_IGNORED = 0x8000
 IN_ONLYDIR = 0x1000000
+ANY = b""
+"""The name in a subscription to all of a directory."""
 
 # One mask for all watches: a second watch of a directory would replace the first one's mask.
 _MASK = (
@@ -82,7 +84,7 @@ class Instance:
             if lost or mask & _ABOUT_THE_DIRECTORY:
                 subscriptions = [one for several in names.values() for one in several]
             else:
-                subscriptions = list(names.get(name, ()))
+                subscriptions = [*names.get(name, ()), *names.get(ANY, ())]
             for subscription in subscriptions:
                 subscription._notify()
         if mask & IN_IGNORED:
@@ -109,6 +111,8 @@ def parse_events(raw: bytes) -> list[tuple[int, int, bytes]]:
 
 def subscribe(directory: str, name: str, notify: Callable[[], object]) -> Subscription:
     """Has ``notify`` called when something happens to ``name`` in ``directory``, or to the directory.
+
+    With ``""`` for the name, when something happens to any.
 
     It is called by whichever thread reads the events, must be quick and must not raise. Raises
     ``OSError``: ENOENT, ENOTDIR; EMFILE and ENOSPC where the user has no instance or watch left.

@@ -17,11 +17,13 @@ AT_RECURSIVE = 0x8000
 
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
 MNT_DETACH = 2
 
 MOUNT_ATTR_RDONLY = 1
 MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_NODEV = 4
+MOUNT_ATTR_NOEXEC = 8
 
 _OPEN_TREE_CLONE = 1
 _O_CLOEXEC = os.O_CLOEXEC
@@ -91,6 +93,18 @@ def clone_tree(path: str, *, recursive: bool = False, dir_fd: int = AT_FDCWD) ->
     return _sys.syscall(_sys.SYS_OPEN_TREE, dir_fd, path, flags, path=path)
 
 
+def clone_unlocked(path: str) -> int:
+    """``clone_tree``, with what is mounted below only where it must be: in a user namespace nothing can be
+    shown that a mount of somebody else's covers (mount_namespaces(7)).
+    """
+    try:
+        return clone_tree(path)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return clone_tree(path, recursive=True)
+
+
 def set_attributes(
     mount_fd: int, add: int, *, clear: int = 0, propagation: int = 0, recursive: bool = False
 ) -> None:
@@ -108,7 +122,9 @@ def attach(mount_fd: int, path: str, *, dir_fd: int = AT_FDCWD) -> None:
         os.close(mount_fd)
 
 
-def overlay(lower_dirs: list[str], upper: str, work: str, attributes: int = 0) -> int:
+def overlay(
+    lower_dirs: list[str], upper: str, work: str, attributes: int = 0, *, user_xattrs: bool = False
+) -> int:
     """Makes an overlay of ``lower_dirs`` (top first) under ``upper``; returns its detached mount.
 
     The directories are named by descriptors, ``/proc/self/fd/N``: fsconfig(2) takes strings of 255 bytes at
@@ -116,38 +132,39 @@ def overlay(lower_dirs: list[str], upper: str, work: str, attributes: int = 0) -
 
     It is ``volatile``: the end of any other writes back all of the file system that ``upper`` is on, whoever
     wrote to it. So ``upper`` is not to be relied on after a power loss, fsync(2) in the overlay does nothing,
-    and ``work`` cannot be used a second time.
+    and ``work`` cannot be used a second time. ``user_xattrs`` is for layers that were not unpacked by root.
     """
+    flags = ["volatile", "userxattr"] if user_xattrs else ["volatile"]
     opened: list[int] = []
     try:
         for path in (upper, work, *lower_dirs):
             opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         names = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
         try:
-            return _overlay_by_layers(names[2:], names[0], names[1], attributes)
+            return _overlay_by_layers(names[2:], names[0], names[1], flags, attributes)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-        return overlay_in_one_page(names[2:], names[0], names[1], attributes)
+        return overlay_in_one_page(names[2:], names[0], names[1], flags, attributes)
     finally:
         for descriptor in opened:
             os.close(descriptor)
 
 
-def _overlay_by_layers(lower: list[str], upper: str, work: str, attributes: int) -> int:
+def _overlay_by_layers(lower: list[str], upper: str, work: str, flags: list[str], attributes: int) -> int:
     """Each layer by itself (``lowerdir+``, Linux 6.5): any number of them."""
     options: list[tuple[str, str | None]] = [("lowerdir+", path) for path in lower]
-    options += [("upperdir", upper), ("workdir", work), ("volatile", None)]
+    options += [("upperdir", upper), ("workdir", work), *[(flag, None) for flag in flags]]
     return new("overlay", options, attributes, "carob")
 
 
-def overlay_in_one_page(lower: list[str], upper: str, work: str, attributes: int) -> int:
+def overlay_in_one_page(lower: list[str], upper: str, work: str, flags: list[str], attributes: int) -> int:
     """For older kernels: all layers in the one page of options that mount(2) takes.
 
     mount(2) knows no detached mounts, so it is made on a directory of this mount namespace, which must be
     private, and taken off again at once.
     """
-    options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},volatile"
+    options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},{','.join(flags)}"
     _sys.syscall(_sys.SYS_MOUNT, "carob", _PASSING, "overlay", 0, options, path="overlay")
     try:
         descriptor = clone_tree(_PASSING)

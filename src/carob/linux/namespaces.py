@@ -9,6 +9,7 @@ from carob.linux import syscall as _sys
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 _CLONE_PIDFD = 0x00001000
@@ -42,6 +43,11 @@ def fork_into(flags: int) -> tuple[int, int]:
     return pid, fd
 
 
+def join(descriptor: int) -> None:
+    """Moves this process into the namespace behind an open ``/proc/<pid>/ns/<kind>`` (setns(2))."""
+    _sys.syscall(_sys.SYS_SETNS, descriptor, 0)
+
+
 def set_hostname(name: str) -> None:
     """Sets the host name of this UTS namespace (sethostname(2))."""
     raw = os.fsencode(name)
@@ -56,6 +62,24 @@ def set_process_name(name: str) -> None:
 def set_child_subreaper() -> None:
     """Makes orphans below this process its own children (prctl(2))."""
     _sys.syscall(_sys.SYS_PRCTL, PR_SET_CHILD_SUBREAPER, 1)
+
+
+def open_network_to_all_users() -> None:
+    """Lets every user of a new network namespace ping, and serve on ports below 1024 (ip(7), icmp(7)).
+
+    Nobody else is in it, so it takes no capability for either. What a kernel has not got stays.
+    """
+    for name, value in (("ping_group_range", b"0 2147483647"), ("ip_unprivileged_port_start", b"0")):
+        try:
+            descriptor = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.write(descriptor, value)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
 
 
 def bring_loopback_up() -> None:
@@ -73,3 +97,21 @@ def bring_loopback_up() -> None:
         _sys.ioctl(control.fileno(), siocsifflags, request)
     finally:
         control.close()
+
+
+def open_to_all_users() -> None:
+    """Lets everybody in this network namespace ping, and listen on ports below 1024 (ip-sysctl.rst).
+
+    Both are the namespace's own. A kernel that has not the one or the other is left as it is.
+    """
+    for name, value in (("ping_group_range", b"0 2147483647"), ("ip_unprivileged_port_start", b"0")):
+        try:
+            fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            os.write(fd, value)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)

@@ -16,6 +16,22 @@ import time
 
 from carob.logs.format import encode, encode_dropped, parse_line
 
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+MODE = 0o640
+
+
+def open_writer(path: str, dir_fd: int, limits: dict[str, int] | None) -> LogWriter:
+    """A writer of the log at ``path`` below ``dir_fd``; ``limits`` are the launch plan's, ``None`` for none.
+
+    It keeps ``dir_fd``, which stays the caller's. Raises ``OSError``.
+    """
+    fd = os.open(path, FLAGS, MODE, dir_fd=dir_fd)
+    if limits is None:
+        return LogWriter(fd)
+    from carob.logs.rotation import RotatingWriter
+
+    return RotatingWriter(fd, path, dir_fd, max_bytes=limits["max_bytes"], max_files=limits["max_files"])
+
 
 class LogWriter:
     """Writes one app's log file. Not for several threads or several writers of one file.
@@ -32,6 +48,11 @@ class LogWriter:
         self.last_errno = 0
         self._torn = b""  # the rest of a line whose beginning is in the file: at most one line
         self._unmarked: dict[str, int] = {}  # bytes dropped since the last mark, by stream
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file ends where a line does, and nothing is to be marked in it."""
+        return not self._torn and not self._unmarked
 
     def feed(self, stream: str, data: bytes) -> None:
         """Appends what one read of the app's ``stdout`` or ``stderr`` gave. Raises nothing."""

@@ -52,21 +52,6 @@ class Attached:
                 return found
         return Resolver()
 
-    def document(self) -> dict[str, Any]:
-        """For a message: each network's interface, addresses and published ports, and a resolv.conf."""
-        return {
-            "networks": [
-                {
-                    "network": attachment.network,
-                    "interface": attachment.interface,
-                    "addresses": [str(address.cidr) for address in result.pod_addresses()],
-                    "port_mappings": mappings,
-                }
-                for attachment, result, mappings in self.networks
-            ],
-            "resolv_conf": self.resolver().text(),
-        }
-
 
 def attach(
     pod: int,

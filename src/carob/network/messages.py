@@ -1,8 +1,9 @@
 """What a process that attaches pods is told, and what it answers: one JSON object a packet.
 
 - ``{"op": "attach", "namespace", "data_dir", "places"}``, perhaps ``plugin_s`` and ``total_s``, with a
-  descriptor of the pod's directory. Answered by any number of ``{"event": "ports"}``, each with sockets that
-  are to be kept open while the pod runs, and one ``{"event": "attached", "networks", "resolv_conf"}``.
+  descriptor of the pod's directory. With ``hostname`` and ``resolver`` the pod's own hosts and resolv.conf
+  are completed. Answered by any number of ``{"event": "ports"}``, each with sockets that are to be kept open
+  while the pod runs, and one ``{"event": "attached"}``.
 - ``{"op": "detach", "places"}``, perhaps ``namespace`` and ``budget_s``, with a descriptor of the pod's
   directory. Answered by ``{"event": "detached", "owed"}``: what could not be undone, by interface.
 - Either may be answered by ``{"event": "failed", "kind", "message", "hint"}``: see ``error_of``.
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MAX_BYTES = 1 << 20
-MAX_DESCRIPTORS = 200
+MAX_DESCRIPTORS = 8
 
 
 def pair() -> tuple[socket, socket]:

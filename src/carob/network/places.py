@@ -75,7 +75,10 @@ def users_places(*, with_cni: bool = False) -> Places:
     """The places for whoever runs this process.
 
     The user's own configurations come first, then the system's, then, ``with_cni``, those of other runtimes.
+    Plugins are looked for in the directories of ``CNI_PATH`` first, as CNI's own tools do.
     """
+    own_plugins = [path for path in os.environ.get("CNI_PATH", "").split(":") if path.startswith("/")]
+    plugins = (*own_plugins, *PLUGIN_DIRECTORIES)
     base = os.environ.get("XDG_CONFIG_HOME", "")
     if not base.startswith("/"):
         base = os.path.join(os.path.expanduser("~"), ".config")
@@ -83,8 +86,8 @@ def users_places(*, with_cni: bool = False) -> Places:
     if with_cni:
         found = (*found, CNI_CONFIGURATIONS)
     if os.geteuid() == 0:
-        return Places(configurations=found)
+        return Places(configurations=found, plugins=plugins)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if not runtime.startswith("/"):
         runtime = f"/run/user/{os.geteuid()}"
-    return Places(configurations=found, state=f"{runtime}/carob/networks")
+    return Places(configurations=found, plugins=plugins, state=f"{runtime}/carob/networks")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from carob.network.process import Finished
     from carob.network.tasks import Steps
 
-_HINT = "install the plugins (Debian: containernetworking-plugins), or name their directory"
+_HINT = "install the plugins (Debian: containernetworking-plugins); carob doctor tells what is there"
 
 
 class Call:

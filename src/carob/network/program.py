@@ -16,6 +16,7 @@ from carob.network import messages
 from carob.network.attach import PLUGIN_S, TOTAL_S, attach
 from carob.network.detach import BUDGET_S, detach
 from carob.network.places import places_of
+from carob.network.pod_files import complete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,10 +63,12 @@ def _answer(link: socket, message: dict[str, Any], descriptors: list[int]) -> No
             plugin_s=message.get("plugin_s", PLUGIN_S),
             total_s=message.get("total_s", TOTAL_S),
         )
+        if "hostname" in message:
+            complete(descriptors[0], attached, hostname=message["hostname"], resolver=message["resolver"])
         held = [one.fileno() for one in attached.ports.sockets]
         for first in range(0, len(held), messages.MAX_DESCRIPTORS):
             messages.send(link, {"event": "ports"}, held[first : first + messages.MAX_DESCRIPTORS])
-        messages.send(link, {"event": "attached", **attached.document()})
+        messages.send(link, {"event": "attached"})
         attached.ports.close()
         return
     owed = detach(

@@ -6,6 +6,7 @@ one that moves meanwhile is found further on, never missed.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -203,5 +204,7 @@ def new_pod(data_dir: str | os.PathLike[str]) -> Pod:
 def _remove_embryo(path: str) -> None:
     try:
         os.rmdir(path)
-    except FileNotFoundError:
-        return
+    except OSError as error:
+        # Gone, or with something in it: a collector that took it notes there that it deletes it.
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise

@@ -171,9 +171,7 @@ def _mark(pod: Pod, transition: Transition, timeout_s: float) -> None:
         lock.close()
 
 
-def _move(
-    pod: Pod, transition: Transition, before: State, lock: FileLock, *, durable: bool = True
-) -> None:
+def _move(pod: Pod, transition: Transition, before: State, lock: FileLock, *, durable: bool = True) -> None:
     """The rename, from where the pod was seen last. ``lock`` is the lock it is made under."""
     source, target = directory_of(pod.state()), directory_of(transition.target)
     assert source is not None

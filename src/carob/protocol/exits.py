@@ -1,8 +1,9 @@
 """How an app's end is written down: the exit record, version 1.
 
 A record is one JSON object: ``version``, ``app``, ``end`` (``exited``, ``signaled``, ``out-of-memory``
-or ``unknown``), ``code`` or ``signal`` or ``reason`` with it, and ``started_ns`` and ``finished_ns``
-(nanoseconds since 1970, or null). rkt's own file keeps the one number of ``rkt_code``.
+or ``unknown``), ``code`` or ``signal`` or ``reason`` with it, ``started_ns`` and ``finished_ns``
+(nanoseconds since 1970, or null), and ``restarts``, how often it was started again. It tells of the
+last run. rkt's own file keeps the one number of ``rkt_code``.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ def unknown(reason: str) -> dict[str, Any]:
 
 
 def record(
-    app: str, end: dict[str, Any], *, started_ns: int | None, finished_ns: int | None
+    app: str, end: dict[str, Any], *, started_ns: int | None, finished_ns: int | None, restarts: int = 0
 ) -> dict[str, Any]:
     """A whole record, ready to be written."""
-    return {"version": VERSION, "app": app, **end, "started_ns": started_ns, "finished_ns": finished_ns}
+    times = {"started_ns": started_ns, "finished_ns": finished_ns}
+    return {"version": VERSION, "app": app, **end, **times, "restarts": restarts}
 
 
 def rkt_code(end: dict[str, Any]) -> int | None:

@@ -4,12 +4,33 @@ It is ``carob/plan.json`` in the pod's directory, version 1, and never changes. 
 the pod's directory unless they start with ``/``. Keys:
 
 - ``at_once``: whether the pod was made to be run by its maker, at once, and was never synced
-- ``version``, ``uuid``, ``hostname``, ``network`` (``none`` or ``host``), ``grace_s``, ``status_dir``
+- ``version``, ``uuid``, ``hostname``, ``network`` (``none``, ``host`` or ``cni``; the last with
+  ``networks``: ``carob.protocol.pod_network``), ``grace_s``, ``status_dir``
 - ``runtime``: ``name`` and ``path``
-- ``cgroup``: the pod's group, such as ``/carob/<uuid>``
-- ``apps``: for each its ``name``, ``stop_signal``, ``rootfs`` and ``volumes`` (``source``, ``target`` in
-  init's root, ``kind``, ``read_only``, ``recursive``); ``rootfs`` has either ``lower`` (layers, top first),
+- where it asks for them: ``log`` (``max_bytes`` of a log file, ``max_files`` of an app), ``journal`` (true)
+- ``user_namespace``: whether the pod has one, as those of other users than root have
+- ``cgroup``: the pod's group, such as ``/carob/<uuid>``, or ``""`` where it has none
+- where it asks for them: ``limits`` of the whole pod (``carob.runtime.resources``), ``hierarchies`` of
+  control groups beside the usual ones, ``sysctls`` by path below ``/proc/sys``, ``host_namespaces`` (``ipc``,
+  ``uts``)
+- ``apps``: for each its ``name``, ``stop_signal``, where they are not the defaults ``role`` (``init`` or
+  ``sidecar``), ``restart`` (``when`` and ``most``), ``grace_s`` and ``streams`` (``stdin``, ``stdout``,
+  ``stderr``), and ``rootfs`` and ``volumes``; ``rootfs`` has either ``lower`` (layers, top first),
   ``upper`` and ``work``, or ``directory``
+- ``files``, where there are any: for each its ``name`` in ``FILES_AT``, ``mode``, ``uid``, ``gid``, and
+  ``source``, a path on the host, or null where the content came with the word to run. Contents are nowhere
+  on disk: ``carob.protocol.contents``
+- ``handed``, where it is not 0: how many volumes the monitor opens, those with a ``propagation``
+
+A volume has a ``target`` in init's root, ``options`` (``ro``, ``nosuid``, ``nodev``, ``noexec``), a
+``subpath`` (``""`` for the whole), and by ``kind``:
+
+- ``host``: ``source``, ``recursive``; ``was``, device and inode when the pod was prepared; perhaps
+  ``propagation`` (``slave`` or ``shared``)
+- ``pod``: ``source``, a directory of the pod
+- ``memory``: ``name`` (volumes of one name are one; ``""`` is none), ``size_bytes``, ``mode``, ``uid``,
+  ``gid``
+- ``image``: ``rootfs``, as of an app
 """
 
 from __future__ import annotations
@@ -33,6 +54,7 @@ END = "carob/end.json"
 POD_AT = "/pod"
 ROOTFS_AT = "/apps"
 VOLUMES_AT = "/volumes"
+FILES_AT = "/files"
 
 
 def bundle_directory(app: str) -> str:
@@ -43,6 +65,11 @@ def bundle_directory(app: str) -> str:
 def exit_record(app: str) -> str:
     """The app's exit record."""
     return f"carob/apps/{app}/exit.json"
+
+
+def life_note(app: str) -> str:
+    """Where the app is that was started again, or is paused; not there for one that simply runs."""
+    return f"carob/apps/{app}/life.json"
 
 
 def start_mark(app: str) -> str:

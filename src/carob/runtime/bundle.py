@@ -7,54 +7,62 @@ listed, so that the runtime takes init's.
 
 from __future__ import annotations
 
+from carob.protocol.compact_json import dumps
+from carob.runtime import capabilities
+from carob.runtime.confinement import Confinement
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from carob.runtime.confinement import Node
+    from carob.runtime.seccomp.default import Filter
 
 OCI_VERSION = "1.0.0"
 
-# What an app may do as root inside: docker's and podman's set without NET_RAW, MKNOD and AUDIT_WRITE.
-DEFAULT_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-)
-
-_MASKED = (
-    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
-)  # fmt: skip
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+# crun's word for a filter that is compiled already (crun(1)); other runtimes pass over it.
+_PROGRAM = "run.oci.seccomp_bpf_data"
+TTY_GROUP = 5
+_TTY_GROUP_OPTION = f"gid={TTY_GROUP}"
 _MOUNTS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("/proc", "proc", "proc", ("nosuid", "noexec", "nodev")),
     ("/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k")),
-    ("/dev/pts", "devpts", "devpts", ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620",
-    "gid=5")), ("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")), ("/dev/shm", "tmpfs",
-    "shm", ("nosuid", "noexec", "nodev", "mode=1777", "size=65536k")), ("/sys", "sysfs", "sysfs", ("nosuid",
-    "noexec", "nodev", "ro")),
+    ("/dev/pts", "devpts", "devpts",
+     ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", _TTY_GROUP_OPTION)),
+    ("/dev/mqueue", "mqueue", "mqueue", ("nosuid", "noexec", "nodev")),
+    ("/dev/shm", "tmpfs", "shm", ("nosuid", "noexec", "nodev", "mode=1777", "size=65536k")),
 )  # fmt: skip
-_NO_DEVICES_BUT_THE_DEFAULT_ONES = {"allow": False, "access": "rwm"}
+NAMESPACES = ("pid", "mount")
+"""What an app has of its own where nothing else is said; network, IPC and host name are the pod's."""
+_SYS = ("nosuid", "noexec", "nodev")
 
 
 class Volume:
-    """A mount of the app: ``source`` in init's root, ``target`` in the app."""
+    """A mount of the app: ``source`` in init's root, ``target`` in the app.
 
-    __slots__ = ("read_only", "recursive", "source", "target")
+    ``options`` are more of the runtime's (``nosuid``); ``propagation`` is ``private``, ``slave`` or
+    ``shared``.
+    """
 
-    def __init__(self, source: str, target: str, *, read_only: bool, recursive: bool) -> None:
+    __slots__ = ("options", "propagation", "read_only", "recursive", "source", "target")
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        *,
+        read_only: bool,
+        recursive: bool = False,
+        options: Sequence[str] = (),
+        propagation: str = "private",
+    ) -> None:
         self.source = source
         self.target = target
         self.read_only = read_only
         self.recursive = recursive
+        self.options = tuple(options)
+        self.propagation = propagation
 
 
 class Process:
@@ -79,51 +87,114 @@ class Process:
         self.groups = tuple(groups)
 
 
+def text(document: dict[str, Any], found: Filter | None) -> str:
+    """The whole ``config.json`` of an app: `config` with its filter of system calls."""
+    if found is None:
+        return dumps(document)
+    first = {"annotations": {_PROGRAM: found.program}} if found.program else {}
+    rest = {key: value for key, value in document.items() if key != "linux"}
+    # The filter is text already, as long as all the rest, and goes in at the end of ``linux``.
+    return f'{dumps({**first, **rest, "linux": document["linux"]})[:-2]},"seccomp":{found.section}}}}}'
+
+
 def config(
     process: Process,
+    confinement: Confinement | None = None,
     *,
     rootfs: str,
     cgroup: str,
     volumes: Sequence[Volume] = (),
-    read_only_rootfs: bool = False,
     filter_devices: bool = True,
+    namespaces: Sequence[str] = NAMESPACES,
+    resources: Mapping[str, Any] | None = None,
+    hooks: Mapping[str, Any] | None = None,
+    has_tty_group: bool = True,
 ) -> dict[str, Any]:
-    """The ``config.json`` of an app with carob's default isolation.
+    """The configuration without the filter of system calls, which `text` adds.
 
-    ``filter_devices`` limits devices by cgroup, besides: an app has no way to make device nodes.
+    ``confinement`` is the usual one if not given. ``filter_devices`` limits devices by cgroup, besides: an
+    app has no way to make device nodes. ``namespaces`` are the app's own, by their names there; ``resources``
+    are keys of ``linux.resources`` (`carob.runtime.resources`), ``hooks`` as there. Without a ``cgroup``
+    there are no limits. Where the group of terminals is nobody (``has_tty_group``) they are of their users'
+    groups.
     """
+    confinement = confinement or Confinement(None)
+    grouped: dict[str, Any] = {}
+    if cgroup:
+        devices = {"devices": _device_rules(confinement)} if filter_devices else {}
+        grouped = {"cgroupsPath": cgroup, "resources": {**devices, **(resources or {})}}
+    mounts = _MOUNTS if has_tty_group else [_without_tty_group(*one) for one in _MOUNTS]
+    sys = _mount("/sys", "sysfs", "sysfs", _SYS if confinement.writable_sys else (*_SYS, "ro"))
     return {
         "ociVersion": OCI_VERSION,
-        "process": _process(process),
-        "root": {"path": rootfs, "readonly": read_only_rootfs},
-        "mounts": [_mount(*one) for one in _MOUNTS] + [_bind(volume) for volume in volumes],
+        "process": _process(process, confinement),
+        "root": {"path": rootfs, "readonly": confinement.read_only_rootfs},
+        "mounts": [*[_mount(*one) for one in mounts], sys, *[_bind(volume) for volume in volumes]],
+        **({"hooks": hooks} if hooks else {}),
         "linux": {
-            "cgroupsPath": cgroup,
-            "namespaces": [{"type": "pid"}, {"type": "mount"}],
-            "resources": {"devices": [_NO_DEVICES_BUT_THE_DEFAULT_ONES]} if filter_devices else {},
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            **grouped,
+            **_propagation(volumes),
+            "namespaces": [{"type": name} for name in namespaces],
+            "devices": [_node(node) for node in confinement.nodes],
+            "maskedPaths": list(confinement.masked),
+            "readonlyPaths": list(confinement.read_only),
         },
     }
 
 
-def _process(process: Process) -> dict[str, Any]:
+def _process(process: Process, confinement: Confinement) -> dict[str, Any]:
     user: dict[str, Any] = {"uid": process.uid, "gid": process.gid}
     if process.groups:
         user["additionalGids"] = list(process.groups)
-    held = list(DEFAULT_CAPABILITIES)
-    capabilities = {"bounding": held}
-    if process.uid == 0:
-        capabilities |= {"effective": held, "permitted": held}
-    return {
+    document: dict[str, Any] = {
         "terminal": False,
         "user": user,
         "args": list(process.args),
         "env": list(process.env),
         "cwd": process.cwd,
-        "capabilities": capabilities,
-        "noNewPrivileges": True,
+        "capabilities": capabilities.held(confinement.bounding, confinement.granted, process.uid),
+        "noNewPrivileges": confinement.no_new_privileges,
     }
+    if confinement.limits:
+        document["rlimits"] = [
+            {"type": name, "soft": soft, "hard": hard} for name, soft, hard in confinement.limits
+        ]
+    if confinement.umask is not None:
+        user["umask"] = confinement.umask
+    if confinement.oom_score_adj is not None:
+        document["oomScoreAdj"] = confinement.oom_score_adj
+    if confinement.apparmor:
+        document["apparmorProfile"] = confinement.apparmor
+    if confinement.selinux:
+        document["selinuxLabel"] = confinement.selinux
+    return document
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "path": node.path,
+        "type": node.kind,
+        "major": node.major,
+        "minor": node.minor,
+        "fileMode": node.mode,
+        "uid": node.uid,
+        "gid": node.gid,
+    }
+
+
+def _device_rules(confinement: Confinement) -> list[dict[str, Any]]:
+    """None but the runtime's default ones, and those of the app."""
+    rules: list[dict[str, Any]] = [{"allow": confinement.every_device, "access": "rwm"}]
+    for node in confinement.nodes:
+        numbers = {"type": node.kind, "major": node.major, "minor": node.minor}
+        rules.append({"allow": True, **numbers, "access": node.access})
+    return rules
+
+
+def _without_tty_group(
+    target: str, kind: str, source: str, options: tuple[str, ...]
+) -> tuple[str, str, str, tuple[str, ...]]:
+    return target, kind, source, tuple([option for option in options if option != _TTY_GROUP_OPTION])
 
 
 def _mount(target: str, kind: str, source: str, options: tuple[str, ...]) -> dict[str, Any]:
@@ -131,5 +202,15 @@ def _mount(target: str, kind: str, source: str, options: tuple[str, ...]) -> dic
 
 
 def _bind(volume: Volume) -> dict[str, Any]:
-    options = ["rbind" if volume.recursive else "bind", "rprivate", "ro" if volume.read_only else "rw"]
-    return _mount(volume.target, "bind", volume.source, tuple(options))
+    bind, access = "rbind" if volume.recursive else "bind", "ro" if volume.read_only else "rw"
+    options = (bind, f"r{volume.propagation}", access, *volume.options)
+    return _mount(volume.target, "bind", volume.source, options)
+
+
+def _propagation(volumes: Sequence[Volume]) -> dict[str, Any]:
+    """A runtime cuts all that it shows off from the outside first, unless it is told to keep so much."""
+    kinds = {volume.propagation for volume in volumes}
+    for kind in ("shared", "slave"):
+        if kind in kinds:
+            return {"rootfsPropagation": f"r{kind}"}
+    return {}

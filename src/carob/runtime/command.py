@@ -15,24 +15,42 @@ FAILED = 125
 _NOT_EXECUTABLE = ("permission denied", "operation not permitted", "exec format", "is a directory")
 
 
-def run(name: str, *, app: str, bundle: str, pid_file: str, log: str) -> list[str]:
+def run(
+    name: str, *, app: str, bundle: str, pid_file: str, log: str, console: str = "", cgroups: bool = True
+) -> list[str]:
     """Creates and starts an app, detached: it outlives the runtime, as a child of init."""
-    options = ["run", "--detach", f"--pid-file={pid_file}", f"--bundle={bundle}", app]
-    return [*_global(name, log), *options]
+    options = ["run", "--detach", f"--pid-file={pid_file}", f"--bundle={bundle}"]
+    if console:
+        options.append(f"--console-socket={console}")
+    return [*_global(name, log, cgroups=cgroups), *options, app]
 
 
-def execute(name: str, *, app: str, process: str, pid_file: str, log: str, console: str = "") -> list[str]:
+def delete(name: str, *, app: str, log: str, cgroups: bool = True) -> list[str]:
+    """Deletes what the runtime has of an app that has ended, its cgroup included."""
+    return [*_global(name, log, cgroups=cgroups), "delete", "--force", app]
+
+
+def execute(
+    name: str,
+    *,
+    app: str,
+    process: str,
+    pid_file: str,
+    log: str,
+    console: str = "",
+    cgroups: bool = True,
+) -> list[str]:
     """Starts one more process in a running app, described by an OCI process file."""
     options = ["exec", "--detach", f"--process={process}", f"--pid-file={pid_file}"]
     if console:
         options.append(f"--console-socket={console}")
-    return [*_global(name, log), *options, app]
+    return [*_global(name, log, cgroups=cgroups), *options, app]
 
 
-def _global(name: str, log: str) -> list[str]:
+def _global(name: str, log: str, *, cgroups: bool) -> list[str]:
     flags = [name, f"--log={log}", "--log-format=json", f"--root={STATE_DIR}"]
     if name == "crun":
-        flags.append("--cgroup-manager=cgroupfs")
+        flags.append(f"--cgroup-manager={'cgroupfs' if cgroups else 'disabled'}")
     return flags
 
 

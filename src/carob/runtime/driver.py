@@ -26,8 +26,13 @@ class Runtime:
 def find(wanted: str = "") -> Runtime:
     """The runtime asked for, by name or path; crun before runc where none is.
 
-    Raises ``InvalidInput`` for one that carob does not know, ``Unsupported`` where none is installed.
+    Raises ``InvalidInput`` for one that carob does not know, ``Unsupported`` where none is installed, or
+    another user than root asks for runc, which does nothing without a cgroup of its own.
     """
+    if os.geteuid() != 0:
+        if os.path.basename(wanted) == "runc":
+            raise Unsupported("runc runs pods for root alone", hint="crun does for you too: --runtime=crun")
+        wanted = wanted or "crun"
     if "/" in wanted:
         name = os.path.basename(wanted)
         if name not in KNOWN:
@@ -44,5 +49,5 @@ def find(wanted: str = "") -> Runtime:
                 return Runtime(name, os.path.realpath(path))
     raise Unsupported(
         f"no OCI runtime: {wanted or ' or '.join(KNOWN)} is not installed",
-        hint="install one: apt-get install --no-install-recommends crun",
+        hint="apt-get install --no-install-recommends crun; carob doctor tells what else is missing",
     )

@@ -1,10 +1,12 @@
 """Where a supervisor begins: out of its caller's hands before anything else.
 
-Started as ``python -I -S -c "…; main()" NETWORK RUNTIME`` in a session of its own, with a file in memory as
-standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of itself
-as 4 (its number may be another's by now). It forks twice at once, with next to nothing loaded: the
+Started as ``python -I -S -c "…; main()" NETWORK RUNTIME UIDS GIDS`` in a session of its own, with a file in
+memory as standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of
+itself as 4 (its number may be another's by now). It forks twice at once, with next to nothing loaded: the
 first process ends, the caller reaps it, and the monitor is nobody's child; the monitor makes init. The
-two then load what each needs, and get ready, side by side.
+two then load what each needs, and get ready, side by side. For a pod with networks of its own the first
+process makes one more, which attaches it to them. UIDS and GIDS are the owners of a user's pod, which has a
+user namespace (``owners``); empty for root.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from __future__ import annotations
 import os
 import sys
 from _signal import SIG_DFL, SIGINT, signal
-from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socketpair
+from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_SEQPACKET, socket, socketpair
 
 from carob.linux import namespaces
 from carob.linux.syscall import close_range
+from carob.protocol.pod_network import CNI
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +36,13 @@ def package_root() -> str:
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def _pay_for_cgroups(monitor: int) -> NoReturn:
-    """Ends the first process, after one write to a cgroup on the monitor's behalf.
+def channel_pair() -> tuple[socket, socket]:
+    """Two connected ends, without what ``channel`` loads."""
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
+
+
+def _pay_for_cgroups(*made: int) -> NoReturn:
+    """Ends the first process, after one write to a cgroup on behalf of those that it made.
 
     The first such write after some 10 ms of quiet waits for all processors, 5 to 17 ms; those that follow
     soon do not. So that wait passes here, beside the loading of monitor and init.
@@ -42,9 +50,20 @@ def _pay_for_cgroups(monitor: int) -> NoReturn:
     from carob.linux import cgroup
 
     try:
-        cgroup.leave_to_root(monitor)
+        cgroup.leave_to_root(*made)
     finally:
         os._exit(0)
+
+
+def _start_attacher(monitors: socket, own: socket) -> int:
+    """Makes what attaches the pod; it is nobody's child either, for a monitor has one child alone."""
+    pid = os.fork()
+    if pid == 0:
+        monitors.close()
+        from carob.supervisor import attaching
+
+        attaching.become_attacher(own)
+    return pid
 
 
 def main() -> None:
@@ -53,22 +72,38 @@ def main() -> None:
     close_range(CALLER + 1, 0xFFFFFFFF)
     os.chdir("/")
     os.umask(0o022)
+    network, runtime, uids, gids = sys.argv[1:5]
+    attaching = channel_pair() if network == CNI else None
     child = os.fork()
     if child:
-        _pay_for_cgroups(child)
+        made = [child] if attaching is None else [child, _start_attacher(*attaching)]
+        _pay_for_cgroups(*made)
     for descriptor in (CHANNEL, CALLER):
         os.set_inheritable(descriptor, False)
-    network, runtime = sys.argv[1:3]
-    link, to_monitor = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)
+    link, to_monitor = channel_pair()
     flags = _NAMESPACES if network == "host" else _NAMESPACES | namespaces.CLONE_NEWNET
+    if uids:
+        flags |= namespaces.CLONE_NEWUSER
     pid, pidfd = namespaces.fork_into(flags)
     if pid == 0:
-        link.close()
+        for end in (link, *(attaching or ())):
+            end.close()
         os.close(CALLER)
         from carob.supervisor import init
 
-        init.main(CHANNEL, to_monitor, network, runtime)
+        init.main(CHANNEL, to_monitor, network, runtime, has_owners=bool(uids))
     to_monitor.close()
+    if uids:
+        from carob.supervisor.owners import map_owners
+
+        map_owners(pid, uids, gids)
+        link.send(b"mapped")
+    attacher = None
+    if attaching is not None:
+        from carob.supervisor.attaching import Attacher
+
+        attaching[1].close()
+        attacher = Attacher(attaching[0])
     from carob.supervisor import monitor
 
-    monitor.main(CHANNEL, CALLER, monitor.Init(pid, pidfd, link))
+    monitor.main(CHANNEL, CALLER, monitor.Init(pid, pidfd, link), attacher)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PAUSE_S = 0.002
 _ANSWER_S = 10.0
 _SLOW_S = 60.0
+_TURN_S = 1.0
 
 
 class Connection:
@@ -139,10 +140,11 @@ def tie(pod_fd: int, uuid: str) -> None:
 def follow(pod_fd: int, uuid: str) -> int:
     """A pipe that becomes readable when there may be more in the pod's logs, from the first moment on.
 
-    Nothing is waited for. The pipe's end comes with init's, and where init takes no more followers. The
-    reading end is the caller's, and does not block. Raises ``Unavailable`` where no init listens.
+    Where many come at once it waits for its turn, a second at most. The pipe's end comes with init's, and
+    where init takes no more followers. The reading end is the caller's, and does not block. Raises
+    ``Unavailable`` where no init listens.
     """
-    with Connection(pod_fd, uuid, 0.0) as connection:
+    with Connection(pod_fd, uuid, _TURN_S) as connection:
         reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             connection.send({"op": "follow"}, (writing,))

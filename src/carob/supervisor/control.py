@@ -1,11 +1,12 @@
 """The control socket: what others may ask of a running pod, answered by its init.
 
 One packet a message, version 1 (``carob.supervisor.channel``). Only the user that runs the pod, and
-root, are heard. Requests: ``status``; ``stop`` with ``grace_s``; ``signal`` with ``app`` and ``signal``;
+root, are heard. Requests: ``status``; ``stop`` with ``grace_s``; those of ``carob.supervisor.app_requests``;
 ``exec`` with ``app``, ``argv``, ``env``, ``cwd``, ``user``, ``tty`` and three pipe ends (none with ``tty``,
 where the answer carries the terminal's master, of ``size``, rows and columns); ``signal-exec`` with
 ``signal``, for what the same client executes; ``tie`` with a pidfd; ``follow`` with a pipe's writing end,
-which gets a byte after each write to a log. Each request gets one answer, but an ``exec`` a second one at its
+which gets a byte after each write to a log; ``connect`` with ``port`` and ``version``, answered with a socket
+(``carob.supervisor.connecting``). Each request gets one answer, but an ``exec`` a second one at its
 end, and ``signal-exec`` none.
 """
 
@@ -26,9 +27,11 @@ from fcntl import F_GETFL, fcntl
 from stat import S_ISFIFO
 
 from carob.linux.files import read_file
+from carob.protocol import life
 from carob.protocol import plan as plans
+from carob.supervisor import app_requests, connecting, followers
 from carob.supervisor import channel as channels
-from carob.supervisor import followers
+from carob.supervisor.course import Refused
 from carob.supervisor.executions import Executions
 from carob.supervisor.journal import note_failure
 
@@ -36,17 +39,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from carob.supervisor.apps import App
     from carob.supervisor.init import Init
 
 _MAX_CONNECTIONS = 256
 _MORE_FOR_SHORT_REQUESTS = 32
-_LONGEST_GRACE_S = 1e9
 _PAUSE_S = 0.1
-
-
-class Refused(Exception):
-    """The request cannot be met; the text goes back to whoever asked."""
 
 
 class Control:
@@ -156,13 +153,8 @@ class Control:
             case "status":
                 return self._status()
             case "stop":
-                grace = message.get("grace_s")
-                if grace is not None and not 0 <= grace < _LONGEST_GRACE_S:
-                    raise Refused(f"{grace!r} is no grace period")
-                self.init.stop("stopped", "asked to stop", grace_s=grace)
+                self.init.course.stop("stopped", "asked to stop", grace_s=app_requests.grace_s(message))
                 return {"event": "stopping"}
-            case "signal":
-                return self._signal(message)
             case "exec":
                 self._exec(client, message, descriptors)
                 return None
@@ -173,26 +165,24 @@ class Control:
                 return self._tie(descriptors)
             case "follow":
                 return self._follow(descriptors)
-            case other:
-                raise Refused(f"this pod's init knows no request {other!r}")
-
-    def _app(self, name: str) -> App:
-        app = self.init.apps.get(name)
-        if app is None:
-            raise Refused(f"there is no app {name!r} in this pod")
-        return app
+            case "connect":
+                self._connect(client, message)
+                return None
+            case _:
+                return app_requests.answer(self.init, client, message)
 
     def _status(self) -> dict[str, Any]:
         apps = {
-            app.name: {"running": bool(app.pid), "started_ns": app.started_ns, "end": app.end}
+            app.name: {
+                "running": bool(app.pid),
+                "state": app.state,
+                "restarts": app.restarts,
+                "started_ns": app.started_ns,
+                "end": app.end,
+            }
             for app in self.init.apps.values()
         }
-        return {"event": "status", "stopping": self.init.stopping, "apps": apps}
-
-    def _signal(self, message: dict[str, Any]) -> dict[str, Any]:
-        if not self._app(message["app"]).signal(int(message["signal"])):
-            raise Refused(f"app {message['app']!r} is not running")
-        return {"event": "signaled"}
+        return {"event": "status", "stopping": self.init.course.stopping, "apps": apps}
 
     def _tie(self, descriptors: list[int]) -> dict[str, Any]:
         self._check_room()
@@ -211,15 +201,25 @@ class Control:
 
     def _exec(self, client: socket, message: dict[str, Any], descriptors: list[int]) -> None:
         self._check_room()
-        app = self._app(message["app"])
-        if not app.pid:
-            raise Refused(f"app {app.name!r} is not running")
+        app = app_requests.named(self.init, message["app"])
+        if app.state != life.RUNNING:
+            raise Refused(f"app {app.name!r} is {app.state if app.pid else 'not running'}")
         tty = bool(message["tty"])
         if len(descriptors) != (0 if tty else 3):
             raise Refused("an exec needs three pipes, or a terminal and none")
         if not all(S_ISFIFO(os.fstat(one).st_mode) for one in descriptors):
             raise Refused("only pipes may enter a pod")
         self.executions.start(client, app, message, descriptors)
+
+    def _connect(self, client: socket, message: dict[str, Any]) -> None:
+        try:
+            begun = connecting.begin(message)
+        except OSError as error:
+            raise Refused(f"port {message['port']}: {error.strerror}") from error
+        try:
+            self.say(client, {"event": "connecting"}, (begun.fileno(),))
+        finally:
+            begun.close()
 
     def _check_room(self) -> None:
         """The last connections are for what is over soon: a pod can always be stopped."""

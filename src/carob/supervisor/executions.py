@@ -8,26 +8,17 @@ from __future__ import annotations
 
 import os
 from _signal import SIGKILL
-from _socket import (
-    AF_UNIX,
-    CMSG_SPACE,
-    MSG_CMSG_CLOEXEC,
-    SCM_RIGHTS,
-    SOCK_CLOEXEC,
-    SOCK_NONBLOCK,
-    SOCK_STREAM,
-    SOL_SOCKET,
-    socket,
-)
 
 from carob.linux.files import read_file, write_all
 from carob.protocol import exits
 from carob.protocol.compact_json import dumps, loads
 from carob.runtime import command
 from carob.supervisor import channel as channels
+from carob.supervisor import console
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from typing import Any
 
     from carob.supervisor.apps import App
@@ -83,11 +74,12 @@ class Executions:
             pid_file=f"{name}.pid",
             log=f"{name}.log",
             console=f"{name}.sock" if tty else "",
+            cgroups=bool(app.group),
         )
         if not tty:
             execution.runtime_pid = runtime.spawn(argv, *descriptors)
             return
-        execution.console = _console(f"{name}.sock")
+        execution.console = console.listen(f"{name}.sock")
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
             execution.runtime_pid = runtime.spawn(argv, null, null, null)
@@ -118,7 +110,7 @@ class Executions:
             return
         try:
             execution.pid = int(read_file(f"{execution.name}.pid"))
-            master = _receive_master(execution.console) if execution.console is not None else ()
+            master = console.receive(execution.console) if execution.console is not None else ()
         except (OSError, ValueError) as error:
             self._failed(execution, command.FAILED, f"the runtime left something out: {error}")
             return
@@ -179,25 +171,3 @@ def _text(path: str) -> str:
         return read_file(path).decode("utf-8", "replace")
     except OSError:
         return ""
-
-
-def _console(path: str) -> socket:
-    """The socket on which the runtime hands over the terminal it made."""
-    console = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK)
-    console.bind(path)
-    console.listen(1)
-    return console
-
-
-def _receive_master(console: socket) -> tuple[int, ...]:
-    descriptor, _ = console._accept()  # type: ignore[attr-defined]
-    connection = socket(fileno=descriptor)
-    try:
-        _, ancillary, _, _ = connection.recvmsg(4096, CMSG_SPACE(4), MSG_CMSG_CLOEXEC)
-    finally:
-        connection.close()
-    return tuple(
-        int.from_bytes(data[:4], "little")
-        for level, kind, data in ancillary
-        if level == SOL_SOCKET and kind == SCM_RIGHTS
-    )

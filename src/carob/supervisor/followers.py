@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.supervisor.init import Init
 
-MOST = 256
+MOST = 2048
 
 
 class Followers:
@@ -37,6 +37,11 @@ class Followers:
         """Something was written."""
         for pipe in self._pipes:
             _wake(pipe)
+
+    def remove(self, pipe: int) -> None:
+        """Lets go of a pipe that may be gone by itself already."""
+        if pipe in self._pipes:
+            self._drop(pipe)
 
     def _drop(self, pipe: int) -> None:
         self._pipes.remove(pipe)

@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import select
 import time
-from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM, set_wakeup_fd, signal
+from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 
 from carob.linux import cgroup, namespaces
 from carob.linux.files import read_file
 from carob.protocol import plan as plans
+from carob.protocol.compact_json import loads
+from carob.protocol.pod_network import CNI
 from carob.supervisor import channel as channels
 from carob.supervisor import early_words, identity, inheritance, policy, root
 from carob.supervisor.apps import App
 from carob.supervisor.control import Control
+from carob.supervisor.course import Course
 from carob.supervisor.followers import Followers
 from carob.supervisor.journal import note, note_failure
 from carob.supervisor.recording import Recorder
@@ -30,20 +33,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from carob.supervisor.gate import Gate
+    from carob.supervisor.journal_helper import JournalHelper
+
 
 _LONGEST_SLEEP_S = 3600.0
 
 
-def main(channel_fd: int, link: socket, network: str, runtime: str) -> NoReturn:
-    """Runs the pod that the monitor sends over ``link``; never returns."""
+def main(channel_fd: int, link: socket, network: str, runtime: str, *, has_owners: bool) -> NoReturn:
+    """Runs the pod that the monitor sends over ``link``; never returns.
+
+    A user's pod ``has_owners`` of its own: init is root in its user namespace as soon as they are mapped.
+    """
     channel = socket(fileno=channel_fd)
     status = 1
     try:
         inheritance.leave()
-        init = Init(channel, link, network, runtime)
+        if has_owners and link.recv(16) != b"mapped":
+            os._exit(status)  # the monitor has said why
+        init = Init(channel, link, network, runtime, has_owners=has_owners)
         message, descriptors = channels.receive(link)
         if message is not None:
-            init.enter(message["path"], descriptors.pop(0))
+            contents = descriptors.pop() if message["contents"] else -1
+            init.enter(message["path"], descriptors.pop(0), contents)
             for caller in descriptors:
                 init.tie(caller)
             init.run()
@@ -65,7 +77,9 @@ def _try_to_tell(channel: socket, message: dict[str, Any]) -> None:
 class Init:
     """The pod's one loop and what it knows."""
 
-    def __init__(self, channel: socket, link: socket, network: str, runtime: str) -> None:
+    def __init__(
+        self, channel: socket, link: socket, network: str, runtime: str, *, has_owners: bool
+    ) -> None:
         """Makes what does not depend on the pod: the network and the common part of the root."""
         self.channel: socket | None = channel
         self.link = link
@@ -75,31 +89,55 @@ class Init:
         self.unclaimed: dict[int, int] = {}
         self.handlers: dict[int, Callable[[], None]] = {}
         self.poll = select.poll()
-        self.stopping = ""
-        self.reason = ""
-        self.kill_at: float | None = None
+        self.course = Course(self)
         self.followers = Followers(self)
+        self.journal: JournalHelper | None = None
         self.control = Control(self)
         namespaces.set_process_name("carob-init")
         if network != "host":
             namespaces.bring_loopback_up()
-        self.hierarchies = [name for name in cgroup.hierarchies() if cgroup.holds_pods(name)]
-        self.root = root.Root(runtime, self.hierarchies)
+            namespaces.open_network_to_all_users()
+        # What is below a user's own groups, if there are any, is not for us yet.
+        found = [] if has_owners else cgroup.hierarchies()
+        self.hierarchies = [name for name in found if cgroup.holds_pods(name)]
+        self.gate: Gate | None = None
+        if network == CNI:
+            from carob.supervisor.gate import Gate
+
+            self.gate = Gate()
+            namespaces.open_to_all_users()
+        self.root = root.Root(runtime, self.hierarchies, shares_network=network == "host")
         self.runtime = Runtime(runtime)
 
     # -- getting there
 
-    def enter(self, path: str, pod: int) -> None:
-        """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root."""
+    def enter(self, path: str, pod: int, contents: int) -> None:
+        """Takes on the pod behind descriptor ``pod``, at ``path``: its cgroup, names and root.
+
+        ``contents`` is an open file with those of the pod's files, -1 for none.
+        """
         self.pod = pod
         early_words.follow(pod)
         self.plan = plans.read(read_file(plans.PLAN, dir_fd=pod))
         group = self.plan["cgroup"]
-        namespaces.set_hostname(self.plan["hostname"])
+        if "host_namespaces" in self.plan or "sysctls" in self.plan:
+            from carob.supervisor import kernel_settings
+
+            kernel_settings.take_on(self.plan, pod)
+        if "uts" not in self.plan.get("host_namespaces", ()):
+            namespaces.set_hostname(self.plan["hostname"])
         for spec in self.plan["apps"]:
-            self.apps[spec["name"]] = App(spec, group, pod)
+            self.apps[spec["name"]] = App(spec, group, pod, self.plan.get("log"))
         self.recorder = Recorder(pod, self.plan["status_dir"])
-        self.root.enter(path, self.plan)
+        if self.plan.get("journal"):
+            from carob.supervisor.journal_helper import JournalHelper
+
+            self.journal = JournalHelper(self.plan)
+        self.root.enter(path, self.plan, self.link, contents)
+        if self.journal is not None:
+            self.journal.start(self.followers)
+        if self.gate is not None:
+            self.gate.shut()
         self.control.listen()
         self._catch_signals()
         self.watch(self.link.fileno(), self._hear_monitor)
@@ -127,9 +165,8 @@ class Init:
 
     def run(self) -> None:
         """Starts the apps and stays until the pod is over."""
-        for app in self.apps.values():
-            app.create(self.runtime)
-        while not self._is_over():
+        self.course.advance()
+        while not self.course.is_over():
             due = [(ready, self.handlers.get(ready)) for ready, _ in self.poll.poll(self._poll_ms())]
             for descriptor, handler in due:
                 # One handler may close what another's event was for, and its number be in use again.
@@ -139,14 +176,9 @@ class Init:
             self._act_when_due()
         self._finish()
 
-    def _is_over(self) -> bool:
-        return all(app.over for app in self.apps.values()) and not any(
-            app.runtime_pid for app in self.apps.values()
-        )
-
     def _output_handler(self, app: App, descriptor: int) -> Callable[[], None]:
         def handle() -> None:
-            if descriptor in app.outputs and not app.drain(descriptor):
+            if descriptor in app.streams.outputs and not app.streams.drain(descriptor):
                 self.forget(descriptor)
             self.followers.wake()
 
@@ -171,10 +203,10 @@ class Init:
     def _ended(self, pid: int, status: int) -> None:
         for app in self.apps.values():
             if pid == app.runtime_pid:
-                self._created(app, status)
+                self.course.runtime_ended(app, status)
                 return
             if pid == app.pid:
-                self._app_ended(app, status)
+                self.course.ended(app, status)
                 return
         if not self.control.executions.ended(pid, status):
             self.unclaimed[pid] = status
@@ -186,27 +218,22 @@ class Init:
         """The status of a process that was reaped before the runtime had told its pid."""
         return self.unclaimed.pop(pid, None)
 
-    def _created(self, app: App, status: int) -> None:
-        app.claim(status)
-        if app.failure is not None:
-            code, message = app.failure
-            app.discard_outputs()
-            note(f"app {app.name}: {message}")
-            self.recorder.add(app)
-            self._tell({"event": "failed", "app": app.name, "code": code, "message": message})
-            self.stop("failed to start", f"app {app.name} could not be started: {message}")
-            return
-        for descriptor in app.outputs:
+    def listen_to(self, app: App) -> None:
+        """The app's output goes to its log from now on."""
+        for descriptor in app.streams.outputs:
             self.watch(descriptor, self._output_handler(app, descriptor))
-        early = self.claim_early_end(app.pid)
-        if all(other.started_ns is not None for other in self.apps.values()):
+
+    def drain(self, app: App) -> None:
+        """Takes the rest of the app's output: it has ended."""
+        for descriptor in app.streams.outputs:
+            self.forget(descriptor)
+        app.streams.drain_all()
+        self.followers.wake()
+
+    def ready_if_all_started(self) -> None:
+        """The pod is ready as soon as every app has been started once."""
+        if self.channel is not None and all(app.started_ns is not None for app in self.apps.values()):
             self._ready()
-        if early is not None:
-            self._app_ended(app, early)
-        elif self.stopping and self.kill_at is None:
-            app.signal(SIGKILL)  # the grace was over before the runtime was ready
-        elif self.stopping:
-            self._ask_to_end(app)
 
     def _ready(self) -> None:
         try:
@@ -216,37 +243,50 @@ class Init:
         except OSError as error:
             note_failure("writing that the pod is ready", error)
         self.runtime.settle()
-        self._tell({"event": "ready"})
+        self.tell({"event": "ready"})
         if self.channel is not None:
             self.channel.close()
             self.channel = None
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def tell(self, message: dict[str, Any]) -> None:
+        """A word to who started the pod, as long as that waits."""
         if self.channel is not None:
             _try_to_tell(self.channel, message)
 
-    def _app_ended(self, app: App, status: int) -> None:
-        app.reap(status)
-        for descriptor in list(app.outputs):
-            self.forget(descriptor)
-        app.drain_all()
-        self.followers.wake()
-        self.recorder.add(app)
-        if policy.must_stop(one.end for one in self.apps.values() if one.failure is None):
-            self.stop("app failed", f"app {app.name} failed")
+    def tell_monitor(self, word: bytes) -> None:
+        """A word to the monitor, where there is one."""
+        try:
+            self.link.send(word)
+        except OSError:
+            return
 
     # -- stopping
 
     def _hear_monitor(self) -> None:
         try:
-            word = self.link.recv(16)
+            word = self.link.recv(channels.MAX_BYTES)
         except ConnectionResetError:
             word = b""
         if word == b"stop":
-            self.stop("stopped", "the monitor was asked to stop")
+            self.course.stop("stopped", "the monitor was asked to stop")
+        elif word.startswith(b"{"):
+            self._hear_of_networks(loads(word))
         elif not word:
             self.forget(self.link.fileno())
             note("the monitor is gone; the pod goes on without it")
+            if self.gate is not None and self.gate.is_shut:
+                reason = "the pod's monitor was gone before its networks were there"
+                self.course.stop("failed to start", reason, grace_s=0)
+
+    def _hear_of_networks(self, message: dict[str, Any]) -> None:
+        """The pod is attached, so its apps may begin; or it is not, so none of them ever does."""
+        assert self.gate is not None
+        failure = message.get("failure")
+        if failure is None:
+            self.gate.open()
+            return
+        self.tell({"event": "failed", **failure})
+        self.course.stop("failed to start", failure["message"], grace_s=0)
 
     def tie(self, pidfd: int) -> None:
         """Ends the pod as soon as the process behind ``pidfd`` is gone, and has it removed."""
@@ -255,35 +295,16 @@ class Init:
             try:
                 self.recorder.finish(())
                 self._remember_end("killed", "the caller that the pod was tied to is gone")
-                self.link.send(b"remove")
+                self.tell_monitor(b"remove")
             finally:
                 os._exit(0)
 
         self.watch(pidfd, caller_died)
 
-    def stop(self, outcome: str, reason: str, *, grace_s: float | None = None) -> None:
-        """Asks all apps to end, and sees to it after the grace."""
-        grace = self.plan["grace_s"] if grace_s is None else grace_s
-        deadline = time.monotonic() + grace
-        if self.kill_at is None or deadline < self.kill_at:
-            self.kill_at = deadline
-        if not self.stopping:
-            self.stopping, self.reason = outcome, reason
-            for app in self.apps.values():
-                self._ask_to_end(app)
-
-    def _ask_to_end(self, app: App) -> None:
-        if not app.pid:
-            return
-        number = app.stop_signal
-        if policy.signal_would_be_lost(read_file(f"/proc/{app.pid}/status"), number):
-            number = SIGKILL
-        app.signal(number)
-
     def _poll_ms(self) -> int | None:
         if self.recorder.busy:
             return 0
-        due = [at for at in (self.kill_at, self.control.listen_at) if at is not None]
+        due = [at for at in (self.course.due_at(), self.control.listen_at) if at is not None]
         if not due:
             return None
         left_s = min(min(due) - time.monotonic(), _LONGEST_SLEEP_S)  # poll(2) takes 24 days at most
@@ -292,21 +313,18 @@ class Init:
     def _act_when_due(self) -> None:
         now = time.monotonic()
         self.control.listen_when_due(now)
-        if self.kill_at is not None and now >= self.kill_at:
-            self.kill_at = None
-            for app in self.apps.values():
-                app.signal(SIGKILL)
-                if app.runtime_pid:
-                    os.kill(app.runtime_pid, SIGKILL)
+        self.course.act(now)
 
     def _finish(self) -> None:
         for app in self.apps.values():
-            app.drain_all()
+            app.streams.drain_all()
         self.recorder.finish(self.apps.values())
-        failed = [app.name for app in self.apps.values() if app.end is not None and policy.failed(app.end)]
-        if not self.stopping and failed:
-            self.stopping, self.reason = "app failed", f"app {failed[0]} failed"
-        self._remember_end(self.stopping or "finished", self.reason)
+        outcome, reason = self.course.stopping or "finished", self.course.reason
+        if not self.course.stopping and (failed := policy.failure(self.apps.values())):
+            outcome, reason = "app failed", f"app {failed} failed"
+        self._remember_end(outcome, reason)
+        if self.journal is not None:
+            self.journal.finish(self.followers)
         self.control.finish()
 
     def _remember_end(self, outcome: str, reason: str) -> None:

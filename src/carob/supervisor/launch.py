@@ -53,20 +53,23 @@ class Monitor:
         source: str,
         target: str,
         tied_to_caller: bool = False,
+        contents: int | None = None,
     ) -> None:
         """Hands over the pod at ``source`` (in ``prepared``), to become ``target`` (in ``run``).
 
-        With ``tied_to_caller`` the monitor ends and removes the pod when this process dies.
+        With ``tied_to_caller`` the monitor ends and removes the pod when this process dies. ``contents`` is
+        an open file with those of the pod's files, where it has any (``carob.protocol.contents``).
         """
         assert self._channel is not None
         message = {
             "op": "go",
             "source": source,
             "target": target,
+            "contents": contents is not None,
         }
         pidfds = (os.pidfd_open(os.getpid()),) if tied_to_caller else ()
         try:
-            channels.send(self._channel, message, pidfds)
+            channels.send(self._channel, message, pidfds if contents is None else (*pidfds, contents))
         except OSError as error:
             raise Unavailable(
                 f"the supervisor ended before it was told to go: {self._said(source)}"
@@ -97,6 +100,13 @@ class Monitor:
                 raise LostRace(f"pod {uuid} is no longer prepared: another process was quicker")
             case {"event": "failed", "app": str(app), "code": int(code), "message": str(text)}:
                 raise AppStartFailed(f"app {app} could not be started: {text}", app=app, code=code)
+            case {"event": "failed", "kind": str(), "message": str()}:
+                from carob.network.messages import error_of
+
+                assert message is not None
+                raise error_of(message)
+            case {"event": "failed", "ended": str(app), "code": int(code), "message": str(text)}:
+                raise AppStartFailed(f"pod {uuid} ended at its start: {text}", app=app, code=code)
             case {"event": "failed", "message": str(text)}:
                 raise Unavailable(f"pod {uuid} could not be started: {text}")
             case _:
@@ -141,13 +151,19 @@ class Monitor:
 
 
 def start(
-    *, network: str, runtime: str, python: str | None = None, launcher: tuple[str, ...] = ()
+    *,
+    network: str,
+    runtime: str,
+    owners: tuple[str, str] = ("", ""),
+    python: str | None = None,
+    launcher: tuple[str, ...] = (),
 ) -> Monitor:
     """Starts a monitor, and by it an init, for a pod with this network and runtime (an absolute path).
 
-    Raises ``Unsupported`` where there is no interpreter, ``OutOfResources``, ``Unavailable``.
+    ``owners`` are the users and groups of a user namespace for it, ``INSIDE:OUTSIDE:COUNT,...``; none for
+    root's pods. Raises ``Unsupported`` where there is no interpreter, ``OutOfResources``, ``Unavailable``.
     """
-    argv = [*interpreter.command(python, launcher), network, runtime]
+    argv = [*interpreter.command(python, launcher), network, runtime, *owners]
     opened: list[int] = []
     try:
         words = _out_of_the_way(os.memfd_create("supervisor.log", os.MFD_CLOEXEC))

@@ -14,16 +14,18 @@ from _signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 from fcntl import LOCK_EX, LOCK_NB, flock
 
-from carob.linux import cgroup
+from carob.linux import cgroup, freezer
 from carob.linux.files import fsync_directory, move_noreplace, read_file, replace_file
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
-from carob.supervisor import early_words, identity, inheritance, removal
+from carob.supervisor import early_words, identity, inheritance, removal, rest
 from carob.supervisor.journal import note, note_failure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
+
+    from carob.supervisor.attaching import Attacher
 
 _LOCK_TRIES = 50
 _CGROUP_TRIES = 200
@@ -44,7 +46,70 @@ class Init:
         self.link = link
 
 
-def main(channel_fd: int, caller: int, init: Init) -> None:
+class Watch:
+    """What a monitor that waits knows of its pod, and what it will do at its end.
+
+    ``pod`` is the descriptor that holds the lock. ``remover`` is what takes the pod away if init says
+    ``remove``; ``paused``, that apps were paused, ``resumer`` what becomes of a monitor that rests.
+    """
+
+    __slots__ = ("attacher", "group", "init", "paused", "pod", "remove", "remover", "resumer", "target")
+
+    def __init__(self, pod: int, target: str, group: str, init: Init, attacher: Attacher | None) -> None:
+        self.pod = pod
+        self.target = target
+        self.group = group
+        self.init = init
+        self.attacher = attacher
+        self.remover = removal.command(target)
+        self.resumer = rest.command()
+        self.remove = False
+        self.paused = False
+
+    def take_in(self, said: str) -> None:
+        """Something that init said, by its first letter."""
+        self.remove = self.remove or said == "r"
+        self.paused = self.paused or said == "p"
+
+    def rest(self) -> None:
+        """Becomes something smaller that waits as well; returns where that cannot be."""
+        kept = {"pod": [self.pod], "ports": self.attacher.ports if self.attacher is not None else []}
+        known = {
+            "init": self.init.pid,
+            "target": self.target,
+            "group": self.group,
+            "said": "r" * self.remove + "p" * self.paused,
+            "places": self.attacher.places if self.attacher is not None else None,
+        }
+        rest.rest(self.resumer, self.init.link.fileno(), kept, known)
+
+
+def resume(document: str, said: str = "") -> NoReturn:
+    """Is the monitor again that rested; never returns."""
+    status = 1
+    try:
+        wakeup = _catch_signals()
+        known = rest.wake(document)
+        pid = known["init"]
+        init = Init(pid, os.pidfd_open(pid), socket(fileno=rest.LINK))
+        attacher = None
+        if known["places"] is not None:
+            from carob.supervisor.attaching import Attacher
+
+            attacher = Attacher.attached(known["target"], known["places"], known["kept"]["ports"])
+        watch = Watch(known["kept"]["pod"][0], known["target"], known["group"], init, attacher)
+        for letter in known["said"] + said:
+            watch.take_in(letter)
+        if said == rest.TERMINATE:
+            _ask_to_stop(init.link)
+        status = _stay(watch, wakeup)
+    except BaseException as error:  # noqa: BLE001 - it ends, and says why
+        note_failure("monitor, after a rest", error)
+    finally:
+        os._exit(status)
+
+
+def main(channel_fd: int, caller: int, init: Init, attacher: Attacher | None = None) -> None:
     """Runs one pod from ``prepared`` to the end; never returns.
 
     Init prepares meanwhile what does not depend on the pod. Until the word to go both end with the
@@ -58,7 +123,7 @@ def main(channel_fd: int, caller: int, init: Init) -> None:
         cgroup.leave_to_root(os.getpid(), init.pid)
         message, callers = _first_message(channel, caller, init.pidfd)
         if message is not None and message.get("op") == "go":
-            status = _keep(channel, init, message, callers)
+            status = _keep(channel, init, attacher, message, callers)
     except LostRace:
         _tell(channel, {"event": "lost"})
     except BaseException as error:  # noqa: BLE001 - it ends, and says why
@@ -107,33 +172,57 @@ def _tell(channel: socket, message: dict[str, Any]) -> None:
         return
 
 
-def _keep(channel: socket, init: Init, message: dict[str, Any], callers: list[int]) -> int:
+def _keep(
+    channel: socket, init: Init, attacher: Attacher | None, message: dict[str, Any], callers: list[int]
+) -> int:
     """Takes the pod, sends init on its way, and stays to the end; returns the exit status."""
     target = message["target"]
-    remover = removal.command(target)
     wakeup = _catch_signals()
     pod = _take(message["source"], target)
     early_words.hand_over(pod)
+    plan = plans.read(read_file(plans.PLAN, dir_fd=pod))
+    watch = Watch(pod, target, plan["cgroup"], init, attacher)
+    if attacher is not None:
+        attacher.attach(target, plan, init.pid)
     replace_file("ppid", b"%d" % os.getpid(), dir_fd=pod)
-    group = plans.read(read_file(plans.PLAN, dir_fd=pod))["cgroup"]
-    cgroup.create(group)
+    group = plan["cgroup"]
+    if group:
+        cgroup.create(group, plan.get("hierarchies", ()))
+    if "limits" in plan:
+        from carob.linux import limits
+
+        limits.apply(group, plan["limits"])
     replace_file("pid", b"%d" % init.pid, dir_fd=pod)
     identity.write(pod, init=init.pid, monitor=os.getpid())
     try:
-        channels.send(init.link, {"op": "go", "path": target}, (pod, *callers))
+        go = {"op": "go", "path": target, "contents": message["contents"]}
+        channels.send(init.link, go, (pod, *callers))
+        if "handed" in plan:
+            from carob.supervisor import host_paths
+
+            host_paths.hand_over(init.link, plan)
     except OSError:
         note("init ended before the pod was on its way")
     # Beside what init does now; the apps' own groups are the runtime's to enter.
     try:
-        cgroup.place_init(group, init.pid)
+        if group:
+            cgroup.place_init(group, init.pid)
     except OSError as error:
         note_failure("putting init into the pod's cgroup", error)
     channel.close()
     channels.close_all(callers)
-    remove = _wait(init.pidfd, init.link, wakeup)
-    _end(pod, group, init.pid)
-    if remove:
-        removal.become_remover(pod, remover)
+    return _stay(watch, wakeup)
+
+
+def _stay(watch: Watch, wakeup: int) -> int:
+    """Waits for the pod's end, and does what is to be done then; returns the exit status."""
+    _wait(watch, wakeup)
+    detacher = watch.attacher.succeed() if watch.attacher is not None else None
+    _end(watch.pod, watch.group, watch.init.pid)
+    if detacher is not None:
+        detacher.wait()
+    if watch.remove:
+        removal.become_remover(watch.pod, watch.remover)
     return 0
 
 
@@ -176,24 +265,45 @@ def _catch_signals() -> int:
     return reading
 
 
-def _wait(pidfd: int, link: socket, wakeup: int) -> bool:
-    """Waits for init's end; True where init said that the pod is to be removed then."""
+def _wait(watch: Watch, wakeup: int) -> None:
+    """Waits for init's end, as somebody else after a while.
+
+    A dying init closes the link before it waits for its children to die, and paused ones do not on v1.
+    """
+    pidfd, link, attacher = watch.init.pidfd, watch.init.link, watch.attacher
     poll = select.poll()
     for descriptor in (pidfd, wakeup, link.fileno()):
         poll.register(descriptor, select.POLLIN)
-    remove = False
+    attaching = attacher.fileno() if attacher is not None else -1
+    if attaching >= 0:
+        poll.register(attaching, select.POLLIN)
+    may_rest = True
     while True:
-        ready = [descriptor for descriptor, _ in poll.poll()]
+        ready = [descriptor for descriptor, _ in poll.poll(int(rest.AFTER_S * 1000) if may_rest else None)]
+        if not ready and attaching < 0:
+            watch.rest()
+            may_rest = False
         if link.fileno() in ready:
-            word = _hear(link)
-            remove = remove or word == b"remove"
-            if not word:
+            said = _hear(link)
+            watch.take_in(said[:1].decode())
+            if not said:
                 poll.unregister(link.fileno())
+                may_rest = False
+                if attacher is not None:
+                    attacher.expect_end()
+                if watch.paused and watch.group:
+                    freezer.thaw_all(watch.group)
+        if attacher is not None and attaching in ready:
+            word = attacher.hear()
+            if word is not None:
+                poll.unregister(attaching)
+                attaching = -1
+                _tell(link, word)
         if wakeup in ready:
             os.read(wakeup, 64)
             _ask_to_stop(link)
         if pidfd in ready and link.fileno() not in ready:
-            return remove
+            return
 
 
 def _hear(link: socket) -> bytes:
@@ -217,7 +327,7 @@ def _end(pod: int, group: str, pid: int) -> None:
     except OSError as error:
         note_failure("writing the pod's end", error)
     for attempt in range(_CGROUP_TRIES):
-        busy = cgroup.remove(group)
+        busy = cgroup.remove(group) if group else []
         if not busy:
             return
         time.sleep(0.0005 if attempt < 20 else 0.01)

@@ -7,8 +7,10 @@ and is synced by nobody, rkt included.
 
 from __future__ import annotations
 
+import os
+
 from carob.linux.files import replace_file, write_durably_in_steps
-from carob.protocol import exits
+from carob.protocol import exits, life
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import dumps
 from carob.supervisor.journal import note_failure
@@ -16,6 +18,7 @@ from carob.supervisor.journal import note_failure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from carob.supervisor.apps import App
 
@@ -43,6 +46,34 @@ class Recorder:
         if app.name not in self._known:
             self._known.add(app.name)
             self._queue.append(app)
+
+    def retract(self, app: App) -> None:
+        """Takes the app's record back: somebody has it started again. One that is being written is first."""
+        while app in self._queue:
+            self.step()
+        if app in self._failed:
+            self._failed.remove(app)
+        self._known.discard(app.name)
+        for name in (plans.exit_record(app.name), f"{self._status_directory}/{app.name}"):
+            try:
+                os.unlink(name, dir_fd=self._pod)
+            except FileNotFoundError:
+                continue
+
+    def note_life(self, app: App) -> None:
+        """Notes where an app is that was started again, or is paused. After a power loss nobody needs it."""
+        document: dict[str, Any] = {
+            "version": life.NOTE_VERSION,
+            "app": app.name,
+            "state": app.state,
+            "restarts": app.restarts,
+            "started_ns": app.started_ns,
+            "last": app.end and {**app.end, "finished_ns": app.finished_ns},
+        }
+        try:
+            replace_file(plans.life_note(app.name), (dumps(document) + "\n").encode(), dir_fd=self._pod)
+        except OSError as error:
+            note_failure(f"noting where app {app.name} is", error)
 
     def step(self) -> None:
         """Goes on to the next wait for the disk. An end that cannot be written waits for ``finish``."""
@@ -75,8 +106,12 @@ class Recorder:
     def _write(self, app: App) -> Iterator[None]:
         end = app.end
         if end is None:
-            end = exits.unknown(f"it was never started: {app.failure[1] if app.failure else ''}")
-        document = exits.record(app.name, end, started_ns=app.started_ns, finished_ns=app.finished_ns)
+            end = exits.unknown(
+                f"it was never started: {app.failure[1] if app.failure else 'the pod ended first'}"
+            )
+        document = exits.record(
+            app.name, end, started_ns=app.started_ns, finished_ns=app.finished_ns, restarts=app.restarts
+        )
         text = (dumps(document) + "\n").encode()
         yield from write_durably_in_steps(plans.exit_record(app.name), text, dir_fd=self._pod)
         code = exits.rkt_code(end)

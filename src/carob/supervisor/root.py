@@ -7,13 +7,14 @@ shows any of it, and the rest of the host's tree is let go of at the end.
 from __future__ import annotations
 
 import os
-from stat import S_ISDIR
 
 from carob.linux import cgroup, mount
 from carob.protocol import plan as plans
+from carob.supervisor import volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _socket import socket
     from typing import Any
 
 _PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
@@ -25,8 +26,10 @@ _NO_SET_ID = mount.MOUNT_ATTR_NOSUID
 class Root:
     """The root while it is being made: first what every pod has, then what one pod needs."""
 
-    def __init__(self, runtime: str, hierarchies: list[str]) -> None:
+    def __init__(self, runtime: str, hierarchies: list[str], *, shares_network: bool) -> None:
         """Makes the part that does not depend on the pod; ``runtime`` is the OCI runtime's path.
+
+        A user's pod, which is in a user namespace, has no ``hierarchies``.
 
         The new root covers this namespace's ``/`` and is filled through its descriptor: absolute paths lead
         to the host's tree until ``enter``.
@@ -37,38 +40,44 @@ class Root:
         for name in _DIRECTORIES:
             os.mkdir(name, 0o755, dir_fd=self._top)
         mount.attach(mount.new("proc", []), "proc", dir_fd=self._top)
-        mount.attach(mount.new("sysfs", []), "sys", dir_fd=self._top)
-        if hierarchies and hierarchies != [cgroup.V2]:
+        mount.attach(_sysfs(shares_network=shares_network), "sys", dir_fd=self._top)
+        if hierarchies != [cgroup.V2]:
             mount.attach(mount.new("tmpfs", [("mode", "755")]), "sys/fs/cgroup", dir_fd=self._top)
         self._attach_all(_cgroups(hierarchies) + _programs(runtime))
         for name, target in _links():
             os.symlink(target, name, dir_fd=self._top)
 
-    def enter(self, pod_path: str, plan: dict[str, Any]) -> None:
-        """Adds the directory, the root file systems and the volumes of a pod, and moves in."""
-        parts = _volumes(plan)
+    def enter(self, pod_path: str, plan: dict[str, Any], link: socket, contents: int) -> None:
+        """Adds the directory, the root file systems and the volumes of a pod, and moves in.
+
+        ``link`` brings volumes from the monitor; ``contents`` is an open file with those of the pod's files.
+        """
+        volumes.put_all(self._top, pod_path, plan, link)
+        volumes.put_files(self._top, plan, contents)
+        parts = _cgroups(plan.get("hierarchies", []))
         parts.append((plans.POD_AT[1:], mount.clone_tree(pod_path), True))
         for app in plan["apps"]:
-            parts.append((f"{plans.ROOTFS_AT[1:]}/{app['name']}", _rootfs(pod_path, app), True))
+            rootfs = volumes.rootfs(pod_path, app, user_xattrs=plan["user_namespace"])
+            parts.append((f"{plans.ROOTFS_AT[1:]}/{app['name']}", rootfs, True))
         self._attach_all(parts)
         mount.pivot_root(self._top)
         os.close(self._top)
 
     def _attach_all(self, parts: list[tuple[str, int, bool]]) -> None:
         for name, descriptor, is_directory in parts:
-            _make_place(self._top, name, is_directory=is_directory)
-            mount.attach(descriptor, name, dir_fd=self._top)
+            volumes.put(self._top, name, descriptor, is_directory=is_directory)
 
 
-def _make_place(top: int, name: str, *, is_directory: bool) -> None:
-    parents = name.split("/")
-    for depth in range(1, len(parents) + is_directory):
-        try:
-            os.mkdir("/".join(parents[:depth]), 0o755, dir_fd=top)
-        except FileExistsError:
-            continue
-    if not is_directory:
-        os.close(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=top))
+def _sysfs(*, shares_network: bool) -> int:
+    """A sysfs of this network namespace; the host's own, read-only, where the network is the host's."""
+    try:
+        return mount.new("sysfs", [])
+    except PermissionError:
+        if not shares_network:
+            raise
+    descriptor = mount.clone_tree("/sys", recursive=True)
+    mount.set_attributes(descriptor, mount.MOUNT_ATTR_RDONLY, recursive=True)
+    return descriptor
 
 
 def _programs(runtime: str) -> list[tuple[str, int, bool]]:
@@ -79,7 +88,7 @@ def _programs(runtime: str) -> list[tuple[str, int, bool]]:
         names.append(os.path.dirname(runtime)[1:])
     parts = []
     for name in names:
-        descriptor = mount.clone_tree(f"/{name}")
+        descriptor = mount.clone_unlocked(f"/{name}")
         mount.set_attributes(descriptor, mount.MOUNT_ATTR_RDONLY | _NO_SET_ID)
         parts.append((name, descriptor, True))
     for name in _FILES:
@@ -101,32 +110,3 @@ def _cgroups(hierarchies: list[str]) -> list[tuple[str, int, bool]]:
         return [("sys/fs/cgroup", mount.clone_tree(cgroup.MOUNT_POINT), True)]
     names = [f"{cgroup.MOUNT_POINT[1:]}/{name}" for name in hierarchies]
     return [(name, mount.clone_tree(f"/{name}"), True) for name in names]
-
-
-def _volumes(plan: dict[str, Any]) -> list[tuple[str, int, bool]]:
-    """The volumes as their paths lead to them now, through symbolic links too, as in rkt."""
-    parts = []
-    for app in plan["apps"]:
-        for volume in app["volumes"]:
-            source = volume["source"]
-            try:
-                descriptor = mount.clone_tree(source, recursive=volume["recursive"])
-            except OSError as error:
-                error.strerror = f"{error.strerror}: the volume of app {app['name']}"
-                raise
-            mount.set_attributes(descriptor, 0, propagation=mount.MS_PRIVATE, recursive=True)
-            # Asked of what was found: another look at the path may find something else.
-            is_directory = S_ISDIR(os.fstat(descriptor).st_mode)
-            parts.append((volume["target"][1:], descriptor, is_directory))
-    return parts
-
-
-def _rootfs(pod_path: str, app: dict[str, Any]) -> int:
-    """An app's root file system. Device nodes of its image are no devices in it."""
-    rootfs = app["rootfs"]
-    if "directory" in rootfs:
-        descriptor = mount.clone_tree(os.path.join(pod_path, rootfs["directory"]))
-        mount.set_attributes(descriptor, mount.MOUNT_ATTR_NODEV)
-        return descriptor
-    upper, work = (os.path.join(pod_path, rootfs[key]) for key in ("upper", "work"))
-    return mount.overlay(rootfs["lower"], upper, work, mount.MOUNT_ATTR_NODEV)

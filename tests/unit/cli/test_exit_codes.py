@@ -29,9 +29,9 @@ def test_errors(error: Exception, status: int) -> None:
     ("ends", "outcome", "status"),
     [
         ([Exited(0), Exited(0)], "finished", 0),
-        ([Exited(0), Exited(3), Exited(4)], "finished", 3),
-        ([Signaled(11)], "finished", 139),
-        ([OutOfMemory()], "finished", 137),
+        ([Exited(0), Exited(3), Exited(4)], "app failed", 3),
+        ([Signaled(11)], "app failed", 139),
+        ([OutOfMemory()], "app failed", 137),
         ([Unknown("why")], "", 125),
         # stopped because the second failed: what the stopping ended does not count
         ([Signaled(15), Exited(3), Signaled(9)], "app failed", 3),
@@ -40,6 +40,10 @@ def test_errors(error: Exception, status: int) -> None:
         ([OutOfMemory(), Exited(3)], "app failed", 137),
         # a failure that looks as if stopping had caused it is one where there is no other
         ([Exited(0), Signaled(9)], "app failed", 137),
+        # nothing but a sidecar was left, and that was ended
+        ([Exited(0), Signaled(15)], "finished", 0),
+        # an init app failed, and the others were never started
+        ([Unknown("never"), Exited(3)], "app failed", 3),
         # stopped from outside: then that is how it ended
         ([Signaled(15), Exited(3)], "stopped", 143),
     ],

@@ -7,8 +7,6 @@ import pytest
 from carob.cli.app_grammar import parse as parse_apps
 from carob.cli.options import Command, Option, UsageError, parse
 from carob.cli.values import count, duration_s, moment_ns, variable
-from carob.cli.volumes import mounts, named_volumes
-from carob.errors import CarobError, Unsupported
 
 COMMAND = Command(
     "verb",
@@ -181,50 +179,3 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("", "=x", "NOT_SET_HERE"):
         with pytest.raises(UsageError, match="--x"):
             variable(wrong, "--x")
-
-
-def test_volumes() -> None:
-    texts = ["/a:/b", "/c:/d:ro", "v,kind=host,source=/e,readOnly=true,recursive=false"]
-    named = named_volumes(texts)
-    found = mounts(texts, ["volume=v,target=/f"], named)
-    named.refuse_unused()
-    assert [(one.source, one.target, one.read_only, one.recursive) for one in found] == [
-        ("/a", "/b", False, True),
-        ("/c", "/d", True, True),
-        ("/e", "/f", True, False),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("volume", "mount"),
-    [
-        ("/a", ""),
-        ("/a:/b:rx", ""),
-        ("a:/b", ""),
-        (":/b", ""),
-        ("v,kind=host", ""),
-        ("v,kind=host,source=/a,size=1", ""),
-        ("v,kind=host,source=/a,readOnly=perhaps", "volume=v,target=/b"),
-        ("v,kind=host,source=/a", "volume=w,target=/b"),
-        ("v,kind=host,source=/a", "volume=v"),
-        ("/a:/b", "target=/c"),
-    ],
-)
-def test_wrong_volumes(volume: str, mount: str) -> None:
-    with pytest.raises(CarobError):  # noqa: PT012 - which step refuses it does not matter
-        named = named_volumes([volume])
-        mounts([volume], [mount] if mount else [], named)
-
-
-def test_a_relative_source_is_told_how_to_be_written() -> None:
-    with pytest.raises(UsageError) as caught:
-        mounts(["data:/b"], [], named_volumes([]))
-    assert (caught.value.message, caught.value.hint) == (
-        "--volume: 'data' is no absolute path",
-        "./data for one below this directory",
-    )
-
-
-def test_volumes_that_are_not_supported_are_named() -> None:
-    with pytest.raises(Unsupported, match="kind empty"):
-        named_volumes(["v,kind=empty"])

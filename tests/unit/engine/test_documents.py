@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carob.engine import documents
-from carob.engine.request import App, Mount, PodRequest, app_name_from, check_app_name
+from carob.engine import documents, mount_documents
+from carob.engine.mounts import Mount
+from carob.engine.request import App, PodRequest, app_name_from, check_app_name
 from carob.errors import InvalidInput
 from carob.runtime.bundle import Process
 from carob.spec.appc import ImageManifest, PodManifest
@@ -19,7 +20,8 @@ IMAGE_ID = "sha256:" + "ab" * 32
 def test_the_pod_manifest_is_valid_and_complete() -> None:
     mounts = (Mount("/host", "/data", read_only=True),)
     app = documents.runtime_app("web", "busybox:latest", IMAGE_ID, PROCESS, mounts)
-    raw = documents.pod_manifest([app], documents.volumes("web", mounts), {documents.POD_NAME: "Größe"})
+    volumes = mount_documents.appc_volumes("web", mounts, [{"kind": "host", "source": "/host"}])
+    raw = documents.pod_manifest([app], volumes, {documents.POD_NAME: "Größe"})
     manifest = PodManifest.from_json(raw)
     found = manifest.apps.get("web")
     assert found is not None

@@ -10,7 +10,9 @@ import pytest
 
 from carob.engine.documents import image_hash
 from carob.engine.images import Images
+from carob.engine.mounts import EmptyVolume
 from carob.engine.pod_manifest import request
+from carob.engine.resources import Resources
 from carob.errors import InvalidInput, NotFound, Unsupported
 
 NAMED = "sha512-" + "0" * 64
@@ -66,6 +68,40 @@ def test_everything_that_is_taken(images: Images) -> None:
     }
 
 
+def test_empty_volumes_are_shared_by_their_names(images: Images) -> None:
+    value = document(mountPoints=[{"name": "v", "path": "/point"}])
+    value["volumes"] = [{"name": "v", "kind": "empty", "mode": "1777", "uid": 5, "readOnly": True}]
+    own = {"name": "v", "kind": "empty"}
+    value["apps"][0]["mounts"] = [
+        {"volume": "v", "path": "/given"},
+        {"volume": "v", "path": "/own", "appVolume": own},
+    ]
+    (app,) = read(value, images).apps
+    assert {one.target: (one.source, one.read_only) for one in app.mounts} == {
+        "/given": (EmptyVolume("v", mode=0o1777, uid=5), True),
+        "/own": (EmptyVolume(), False),
+        "/point": (EmptyVolume("v", mode=0o1777, uid=5), True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        ("{", "apps[0]: carob/mounts is not JSON"),
+        ('{"target": "/a"}', "apps[0]: carob/mounts is a list of objects"),
+        ('[{"target": "/a", "kind": "disk"}]', "apps[0]: there are no mounts of kind 'disk'"),
+    ],
+)
+def test_notes_of_mounts_that_make_no_sense(images: Images, noted: str, words: str) -> None:
+    value = document()
+    value["volumes"] = [{"name": "a", "kind": "host", "source": "/host/a"}]
+    value["apps"][0]["mounts"] = [{"volume": "a", "path": "/a"}]
+    value["apps"][0]["annotations"] = [{"name": "carob/mounts", "value": noted}]
+    with pytest.raises(InvalidInput) as caught:
+        read(value, images)
+    assert caught.value.message.startswith(words)
+
+
 def test_what_is_given_beside_the_manifest_wins(images: Images) -> None:
     value = document()
     value["annotations"] = [{"name": "carob/network", "value": "host"}]
@@ -99,28 +135,27 @@ def test_images_that_are_not_there(images: Images, image: dict[str, Any], words:
     assert caught.value.message.startswith(words)
 
 
-ISOLATOR = [{"name": "resource/memory", "value": {"limit": "1G"}}]
+BANDWIDTH = [{"name": "resource/block-bandwidth", "value": {"default": True, "limit": "1G"}}]
 PORT = [{"name": "http", "port": 80, "protocol": "tcp"}]
 
 
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("isolators", ISOLATOR),
+        ("isolators", BANDWIDTH),
+        ("isolators", [{"name": "os/linux/no-new-privileges", "value": True}]),
         ("ports", [{"name": "http", "hostPort": 80}]),
         ("userAnnotations", {"a": "b"}),
         ("userLabels", {"a": "b"}),
         ("surprise", 1),
-        ("volumes", [{"name": "v", "kind": "empty"}]),
-        ("apps[0].readOnlyRootFS", True),
+        ("volumes", [{"name": "v", "kind": "empty", "surprise": 1}]),
         ("apps[0].annotations", [{"name": "mine", "value": "x"}]),
         ("apps[0].surprise", 1),
         ("apps[0].image.labels", [{"name": "arch", "value": "sparc"}]),
         ("apps[0].image.surprise", 1),
-        ("apps[0].app.isolators", ISOLATOR),
+        ("apps[0].app.isolators", BANDWIDTH),
         ("apps[0].app.ports", PORT),
         ("apps[0].app.eventHandlers", [{"name": "pre-start", "exec": ["/x"]}]),
-        ("apps[0].app.supplementaryGIDs", [5]),
         ("apps[0].app.user", "/etc/passwd"),
         ("apps[0].app.surprise", {}),
     ],
@@ -172,3 +207,47 @@ def test_what_is_no_pod_manifest(images: Images, tmp_path: Path) -> None:
     value = document(mountPoints=[{"name": "data", "path": "/x"}])
     with pytest.raises(InvalidInput, match=r"nothing is mounted at /x \(data\)"):
         read(value, images)
+
+
+def test_isolators_become_security_and_resources(images: Images) -> None:
+    whole = document(
+        supplementaryGIDs=[5],
+        isolators=[
+            {"name": "os/linux/capabilities-retain-set", "value": {"set": ["CAP_KILL"]}},
+            {"name": "os/linux/seccomp-remove-set", "value": {"set": ["mkdir"], "errno": "ENOSYS"}},
+            {"name": "os/linux/no-new-privileges", "value": False},
+            {"name": "os/linux/oom-score-adj", "value": 7},
+            {"name": "resource/cpu", "value": {"request": "250m", "limit": "1500m"}},
+            {"name": "resource/memory", "value": {"request": "32Mi", "limit": "64Mi"}},
+        ],
+    )
+    whole["apps"][0]["readOnlyRootFS"] = True
+    whole["isolators"] = [{"name": "os/unix/sysctl", "value": {"net.core.somaxconn": "9"}}]
+    made = read(whole, images)
+    (app,) = made.apps
+    given = app.security.given()
+    calls = given.pop("seccomp")
+    assert (calls.mode, calls.names, calls.errno) == ("remove", ("mkdir",), "ENOSYS")
+    assert given == {
+        "cap_retain": ("CAP_KILL",),
+        "groups": ("5",),
+        "no_new_privileges": False,
+        "oom_score_adj": 7,
+        "read_only_rootfs": True,
+    }
+    assert app.resources == Resources(
+        cpus=1.5, cpu_shares=256, memory_bytes=64 << 20, memory_reservation_bytes=32 << 20
+    )
+    assert made.sysctls == {"net/core/somaxconn": "9"}
+
+
+@pytest.mark.parametrize(
+    "annotation", ["{", "[]", '{"security": 1}', '{"surprise": 1}', '{"security": {"surprise": 1}}',
+                   '{"resources": {"surprise": 1}}', '{"security": {"devices": [7]}}',
+                   '{"security": {"seccomp": {"mode": "retain"}}}', '{"security": {"cap_add": ["KILL"]}}']
+)  # fmt: skip
+def test_an_annotation_that_carob_did_not_write_is_refused(images: Images, annotation: str) -> None:
+    whole = document()
+    whole["apps"][0]["annotations"] = [{"name": "carob/isolation", "value": annotation}]
+    with pytest.raises(InvalidInput, match="carob/isolation"):
+        read(whole, images)

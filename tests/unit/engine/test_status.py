@@ -107,7 +107,7 @@ def test_a_pod_of_unknown_apps_cannot_be_asked_for_one(data_dir: str) -> None:
         handle.logs()
     Path(data_dir, "pods/run", UUID, "pod").write_text("not json")
     with pytest.raises(CorruptData, match="is not JSON") as caught:
-        handle.signal(15)
+        handle.signal(15, app="x")
     assert caught.value.uuid == UUID
     Path(data_dir, "pods/run", UUID, "pod").write_text("[]")
     with pytest.raises(NotFound, match="has no apps"):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from carob.errors import Unavailable
+from carob.logs.cursor import Cursor
 from carob.logs.entry import STREAMS, LogEntry
-from carob.logs.follow import _FollowedFile, follow
+from carob.logs.follow import follow
 from carob.logs.format import STDERR, STDOUT, encode
 from carob.logs.watch import LogWatch
 
@@ -141,7 +142,7 @@ def test_a_replaced_file_is_read_to_its_end_and_then_the_new_one(tmp_path: Path,
 def test_what_comes_between_the_last_read_and_the_rotation_is_read(tmp_path: Path, directory: int) -> None:
     path = tmp_path / "a"
     path.write_bytes(encode(STDOUT, b"one\n", 1))
-    file = _FollowedFile(directory, "a", None, STREAMS)
+    file = Cursor(directory, "a", None, STREAMS)
     try:
         while file.read() is not None:
             pass

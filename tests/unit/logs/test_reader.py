@@ -13,7 +13,7 @@ from carob.errors import NotFound, Unavailable
 from carob.logs import MALFORMED, STDERR, STDOUT, LogEntry, output, read_entries, text
 from carob.logs.entry import LONGEST_LINE_BYTES, EntryParser
 from carob.logs.format import encode
-from carob.logs.reader import last_entries, line_end
+from carob.logs.tail import last_entries, line_end
 
 NAME = "app.log"
 SECOND_NS = 1_000_000_000

@@ -88,17 +88,6 @@ def test_the_result_is_kept_in_rkts_file_too(workshop: Workshop) -> None:
         assert record.result("eth0") == GOOD_RESULT
 
 
-def test_the_answer_tells_addresses_and_name_servers(workshop: Workshop) -> None:
-    workshop.plan([workshop.plugin("first")])
-    attached = attach(workshop.pod, workshop.places, namespace=NAMESPACE, data_dir="/d")
-    assert attached.document() == {
-        "networks": [
-            {"network": "net0", "interface": "eth0", "addresses": ["10.9.0.2/16"], "port_mappings": []}
-        ],
-        "resolv_conf": "nameserver 10.9.0.1\n",
-    }
-
-
 def test_detaching_twice_calls_no_plugin_twice(workshop: Workshop) -> None:
     workshop.plan([workshop.plugin("first")])
     go(workshop)

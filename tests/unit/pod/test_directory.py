@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -63,6 +64,28 @@ def test_an_embryo_taken_by_a_collector_is_replaced_by_another(
     monkeypatch.setattr(os, "mkdir", mkdir_then_lose)
     with new_pod(data_dir) as pod:
         assert pod.uuid not in taken[0]
+
+
+def test_an_embryo_that_a_collector_is_deleting_is_left_to_it(
+    data_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The collector holds it, and has left its mark in it."""
+    directories.make_directories(data_dir)
+    mkdir = os.mkdir
+    taken: list[str] = []
+    with contextlib.ExitStack() as collector:
+
+        def mkdir_then_lose(path: str, mode: int = 0o777) -> None:
+            mkdir(path, mode)
+            if not taken:
+                taken.append(path)
+                collector.enter_context(locked(path))
+                mkdir(f"{path}/mark")
+
+        monkeypatch.setattr(os, "mkdir", mkdir_then_lose)
+        with new_pod(data_dir) as pod:
+            assert pod.uuid not in taken[0]
+        assert os.listdir(taken[0]) == ["mark"]
 
 
 def test_prefixes_are_found_in_four_directories_in_any_case(data_dir: str) -> None:

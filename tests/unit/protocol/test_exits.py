@@ -41,7 +41,8 @@ def test_an_unknown_end_has_no_code() -> None:
 
 
 def test_a_record_is_versioned() -> None:
-    record = exits.record("web", {"end": "exited", "code": 0}, started_ns=1, finished_ns=2)
+    record = exits.record("web", {"end": "exited", "code": 0}, started_ns=1, finished_ns=2, restarts=3)
     assert record == {
         "version": 1, "app": "web", "end": "exited", "code": 0, "started_ns": 1, "finished_ns": 2,
+        "restarts": 3,
     }  # fmt: skip

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from carob.runtime.bundle import DEFAULT_CAPABILITIES, Process, Volume, config
+import json
+
+from carob.runtime.bundle import Process, Volume, config, text
+from carob.runtime.capabilities import DEFAULT
+from carob.runtime.confinement import usual
 
 ROOT = Process(["sh", "-c", "true"], ["PATH=/bin"], "/work", 0, 0)
 DANGEROUS = {"CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_MKNOD", "CAP_SYS_MODULE"}
@@ -12,8 +16,8 @@ def test_root_gets_the_small_set_of_capabilities_and_no_new_privileges() -> None
     process = config(ROOT, rootfs="/apps/a", cgroup="/carob/u/a")["process"]
     assert process["noNewPrivileges"] is True
     assert set(process["capabilities"]) == {"bounding", "effective", "permitted"}
-    assert all(set(held) == set(DEFAULT_CAPABILITIES) for held in process["capabilities"].values())
-    assert not DANGEROUS & set(DEFAULT_CAPABILITIES)
+    assert all(set(held) == set(DEFAULT) for held in process["capabilities"].values())
+    assert not DANGEROUS & set(DEFAULT)
 
 
 def test_another_user_holds_no_capability() -> None:
@@ -51,3 +55,20 @@ def test_devices_are_filtered_where_that_is_possible() -> None:
     filtered = config(ROOT, rootfs="/r", cgroup="/c")["linux"]["resources"]
     assert filtered == {"devices": [{"allow": False, "access": "rwm"}]}
     assert config(ROOT, rootfs="/r", cgroup="/c", filter_devices=False)["linux"]["resources"] == {}
+
+
+def test_the_text_has_the_filter_for_both_runtimes() -> None:
+    document = config(
+        ROOT, rootfs="/r", cgroup="/c", hooks={"poststop": []}, resources={"pids": {"limit": 9}}
+    )
+    found = usual("x86_64").filter
+    assert found is not None
+    written = json.loads(text(document, found))
+    assert written["linux"]["seccomp"] == json.loads(found.section)
+    assert written["annotations"] == {"run.oci.seccomp_bpf_data": found.program}
+    del written["linux"]["seccomp"], written["annotations"]
+    assert written == document == json.loads(text(document, None))
+    assert written["linux"]["resources"] == {
+        "devices": [{"allow": False, "access": "rwm"}],
+        "pids": {"limit": 9},
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from carob.errors import InvalidInput, Unsupported
@@ -10,7 +12,7 @@ from carob.runtime.driver import find
 
 
 def test_crun_is_told_to_use_cgroupfs_and_runc_is_not() -> None:
-    arguments = {"app": "web", "bundle": "/b", "pid_file": "/p", "log": "/l"}
+    arguments: dict[str, Any] = {"app": "web", "bundle": "/b", "pid_file": "/p", "log": "/l"}
     assert "--cgroup-manager=cgroupfs" in command.run("crun", **arguments)
     assert not any("cgroup-manager" in word for word in command.run("runc", **arguments))
     assert command.run("crun", **arguments)[-5:] == ["run", "--detach", "--pid-file=/p", "--bundle=/b", "web"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from carob.protocol import life
 from carob.protocol import plan as plans
 from carob.supervisor.apps import App
 from carob.supervisor.recording import Recorder
@@ -34,6 +35,7 @@ def apps(pod: int, tmp_path: Path) -> Iterator[list[App]]:
         app = App({"name": name, "stop_signal": 15}, "/carob/x", pod)
         app.started_ns, app.finished_ns = 1, 2
         app.end = {"end": "exited", "code": 3}
+        app.state = life.ENDED
         made.append(app)
     yield made
     for app in made:
@@ -86,6 +88,7 @@ def test_an_end_takes_two_waits_for_the_disk_and_a_step_one_at_most(
             "code": 3,
             "started_ns": 1,
             "finished_ns": 2,
+            "restarts": 0,
         }
         assert (tmp_path / STATUS / name).read_text() == "3"
         assert os.listdir(tmp_path / plans.bundle_directory(name)) == ["exit.json"]
