@@ -22,6 +22,7 @@ check: ## lint, formatting, types and layers, without running anything
 	@setup/install --test
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m tests.architecture.generated
 	$(PYTHON) -m mypy
 	.venv/bin/basedpyright --level error
 	.venv/bin/lint-imports --no-cache
@@ -45,5 +46,5 @@ lock: ## write requirements*.lock anew from pyproject.toml
 	@setup/lock
 
 clean: ## remove what set-up, tests and tools made in this checkout (not Debian packages)
-	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .cache .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist/*.tar.gz dist/*.whl
 	find . -name __pycache__ -prune -exec rm -rf {} +

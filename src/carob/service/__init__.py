@@ -1,0 +1,1 @@
+"""The API services: other programs' protocols over the engine. They keep nothing: all truth is on disk."""
