@@ -8,8 +8,8 @@ from carob.engine.events import document, of_document
 
 APP: dict[str, Any] = {"name": "web", "started_ns": 30, "finished_ns": None, "end": None}
 POD: dict[str, Any] = {
-    "uuid": "u", "name": "n", "state": "running", "pid": 7, "created_ns": 10, "started_ns": 20, "ended_ns": None,
-    "outcome": "", "reason": "", "apps": [APP],
+    "uuid": "u", "name": "n", "state": "running", "pid": 7, "created_ns": 10, "started_ns": 20,
+    "ended_ns": None, "outcome": "", "reason": "", "apps": [APP],
 }  # fmt: skip
 
 
