@@ -230,3 +230,14 @@ def test_links_in_names_of_a_tar_of_a_shell(store: Store, tmp_path: Path) -> Non
     archive = tmp_path / "root.tar"
     archive.write_bytes(tar(directory("./usr/bin"), symlink("./bin", "usr/bin"), member("./usr/bin/sh")))
     assert store.import_path(str(archive), name="usr").config["config"]["Cmd"] == ["/bin/sh"]
+
+
+def test_a_hole_of_a_terabyte_is_refused_and_not_read(store: Store, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    with (tmp_path / "root/hole").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InvalidInput, match="more than 274877906944 bytes") as caught:
+        store.import_rootfs(str(tmp_path / "root"), name="x")
+    assert "unpacked_bytes" in caught.value.hint
+    assert blobs_of(data) == set()
+    assert leftovers_of(data) == []

@@ -25,7 +25,7 @@ from carob.image.files.pack import pack_directory
 from carob.image.files.paths import WHITEOUT, clean_path
 from carob.image.layers.stream import LAYER_COMPRESSIONS, LayerStream
 from carob.image.layers.trees import Trees
-from carob.image.limits import ImageLimits
+from carob.image.limits import ImageLimits, limit_hint
 from carob.image.store.blobs import BlobWriter, HeldBlobs
 from carob.image.store.index import add_name
 from carob.image.store.layout import Layout
@@ -93,7 +93,7 @@ def import_rootfs(
 
     def store(writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
         if os.path.isdir(path):
-            return _store_directory(path, writer, contents, cancel)
+            return _store_directory(path, writer, contents, unpack_limits(limits), cancel)
         return _store_tar(path, writer, contents, unpack_limits(limits), cancel)
 
     return _import(layout, name, path, overrides, store, platform, trees)
@@ -145,13 +145,26 @@ def store_image(blobs: HeldBlobs, config: dict[str, Any], layers: tuple[Descript
 
 
 def _store_directory(
-    path: str, writer: BlobWriter, contents: _Contents, cancel: Cancellation
+    path: str, writer: BlobWriter, contents: _Contents, limits: UnpackLimits, cancel: Cancellation
 ) -> tuple[str, str]:
+    taken_bytes = 0
+
+    def note(entry: Entry) -> None:
+        """Told before the file is read: one that is nothing but a hole would take as long as any."""
+        nonlocal taken_bytes
+        taken_bytes += entry.size_bytes
+        if taken_bytes > limits.layer_bytes:
+            raise InvalidInput(
+                f"{path}: its files have more than {limits.layer_bytes} bytes",
+                hint=limit_hint(limits.bytes_setting),
+            )
+        contents.note(entry)
+
     def write(data: bytes) -> None:
         cancel.check()
         writer.write(data)
 
-    pack_directory(path, write, contents.note)
+    pack_directory(path, write, note)
     return writer.digest, LAYER
 
 
