@@ -44,6 +44,8 @@ _left = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # What nohup(1) ignores for the suite would be ignored by all that it starts, and carob keeps to that.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if config.option.basetemp is None:
         directory = tempfile.mkdtemp(prefix="carob-tests-")
         config.stash[_temporary] = directory
