@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from carob.engine.keeper import keepers
+from carob.engine.launch_plan import read_plan
 from carob.errors import Conflict
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.proc import children_text
-from carob.protocol import plan as plans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def by_app(pod: Pod, apps: Sequence[str]) -> dict[str, list[int]]:
     not run.
     """
     init = init_pid(pod)
-    group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
+    group = read_plan(pod)["cgroup"]
     found: dict[str, list[int]] = {}
     for app in apps:
         pids = in_group(f"{group}/{app}")

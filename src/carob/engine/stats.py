@@ -9,11 +9,11 @@ import time
 from carob.engine import inputs, status
 from carob.engine.failures import is_shortage
 from carob.engine.keeper import keepers
+from carob.engine.launch_plan import read_plan
 from carob.errors import CarobError, Conflict
 from carob.linux import cgroup_usage
 from carob.linux.cgroup_usage import Usage as Usage  # noqa: PLC0414 - shown by carob.cli
 from carob.linux.files import read_file
-from carob.protocol import plan as plans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Sampler:
         if init is None or self._init is None:
             raise Conflict(f"pod {pod.uuid} does not run", hint="what it used is not kept")
         self._pod = pod
-        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        plan = read_plan(pod)
         self._group = str(plan["cgroup"])
         self._has_network = plan["network"] != "host"
         self._names = (status.manifest_summary(pod)[0], init.pid)

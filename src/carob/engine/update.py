@@ -7,6 +7,7 @@ import os
 from fcntl import LOCK_EX, flock
 
 from carob.engine import limiting
+from carob.engine.launch_plan import read_plan
 from carob.engine.resources import Resources
 from carob.errors import Conflict, InvalidInput, Unsupported
 from carob.linux import limits
@@ -36,7 +37,7 @@ def update(pod: Pod, app: str, resources: Resources) -> None:
         raise InvalidInput("there is nothing to update", hint="such as memory_bytes or cpus")
     if pod.state() is not State.RUNNING:
         raise Conflict(f"pod {pod.uuid} is {pod.state()}, not running")
-    plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+    plan = read_plan(pod)
     above, of_whom = os.path.dirname(plan["cgroup"]), f"app {app}" if app else f"pod {pod.uuid}"
     group = f"{plan['cgroup']}/{app}" if app else plan["cgroup"]
     # Here no runtime is between: what one of them cannot write is no matter.

@@ -11,7 +11,7 @@ import errno
 import os
 from _thread import get_ident
 
-from carob.linux.files import read_file
+from carob.linux.files import read_file, write_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -258,11 +258,7 @@ def was_out_of_memory(group: str) -> bool:
 
 
 def _write(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, text.encode())
-    finally:
-        os.close(descriptor)
+    write_once(path, text.encode())
 
 
 def _read(path: str) -> str:

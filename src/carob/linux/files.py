@@ -50,6 +50,15 @@ def read_file(name: str, *, dir_fd: int | None = None, limit_bytes: int = 64 << 
         os.close(fd)
 
 
+def write_once(path: str, data: bytes) -> None:
+    """Writes to a file of the kernel's, which takes what it is given in one call or not at all."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Writes all of ``data``."""
     view = memoryview(data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from carob.linux import cgroup
-from carob.linux.files import read_file
+from carob.linux.files import read_file, write_once
 
 V1 = "freezer"
 
@@ -62,8 +62,4 @@ def _switch(group: str) -> tuple[str, str]:
 
 def _write(directory: str, name: str, *, frozen: bool) -> None:
     words = (b"THAWED", b"FROZEN") if name == "freezer.state" else (b"0", b"1")
-    descriptor = os.open(f"{directory}/{name}", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, words[frozen])
-    finally:
-        os.close(descriptor)
+    write_once(f"{directory}/{name}", words[frozen])

@@ -10,6 +10,7 @@ import os
 
 from carob.linux import mount, namespaces
 from carob.linux import syscall as _sys
+from carob.linux.files import write_once
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,21 +42,13 @@ def new_user_namespace(uids: Sequence[Range], gids: Sequence[Range]) -> int:
             os._exit(0)
     try:
         os.close(gate)
-        _write(f"/proc/{pid}/uid_map", map_lines(uids))
-        _write(f"/proc/{pid}/gid_map", map_lines(gids))
+        write_once(f"/proc/{pid}/uid_map", map_lines(uids))
+        write_once(f"/proc/{pid}/gid_map", map_lines(gids))
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(opened)
         os.close(pidfd)
         os.waitpid(pid, 0)
-
-
-def _write(path: str, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, data)  # in one call, as user_namespaces(7) wants it
-    finally:
-        os.close(fd)
 
 
 def clone_idmapped(path: str, user_namespace: int) -> int:

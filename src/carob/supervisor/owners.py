@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from carob.linux.files import write_once
+
 _SEARCH = ("/usr/bin", "/bin", "/usr/local/bin", "/run/wrappers/bin")
 
 
@@ -14,9 +16,9 @@ def map_owners(pid: int, uids: str, gids: str) -> None:
     whether they are the user's to map. Raises ``OSError`` with what they said on standard error.
     """
     if "," not in uids and "," not in gids:
-        _write(f"/proc/{pid}/setgroups", b"deny")
-        _write(f"/proc/{pid}/uid_map", uids.replace(":", " ").encode())
-        _write(f"/proc/{pid}/gid_map", gids.replace(":", " ").encode())
+        write_once(f"/proc/{pid}/setgroups", b"deny")
+        write_once(f"/proc/{pid}/uid_map", uids.replace(":", " ").encode())
+        write_once(f"/proc/{pid}/gid_map", gids.replace(":", " ").encode())
         return
     children = [_spawn(name, pid, ranges) for name, ranges in (("newuidmap", uids), ("newgidmap", gids))]
     for name, child in children:
@@ -32,11 +34,3 @@ def _spawn(name: str, pid: int, ranges: str) -> tuple[str, int]:
             argv = [name, str(pid), *ranges.replace(",", ":").split(":")]
             return name, os.posix_spawn(path, argv, {"LC_ALL": "C.UTF-8"})
     raise OSError(f"{name} is not installed (Debian: uidmap)")
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, data)  # in one call, as user_namespaces(7) wants it
-    finally:
-        os.close(descriptor)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from carob.engine import processes
 from carob.engine.copy.owners import SAME, Owners, of_process
+from carob.engine.launch_plan import read_plan
 from carob.errors import CarobError, Conflict, Unsupported
 from carob.image.files.rooted import DIRECTORY, open_in_root
 from carob.linux import mount
-from carob.linux.files import read_file
 from carob.linux.pidfd import has_ended, open_pidfd
 from carob.pod import State
 from carob.protocol import plan as plans
@@ -117,7 +117,7 @@ def _mounted(layers: list[tuple[str, str | None]], uuid: str) -> int:
 
 
 def _plan_of(pod: Pod, app: str) -> dict[str, Any]:
-    for one in plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["apps"]:
+    for one in read_plan(pod)["apps"]:
         if one["name"] == app:
             found: dict[str, Any] = one
             return found

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 
 from carob.image.files.metadata import read_xattrs
 from carob.image.files.overlay import is_opaque, is_whiteout
+from carob.image.files.pack import entry_of
 from carob.image.files.rooted import DIRECTORY, open_without_links, opened_directories
-from carob.image.tar.entry import DEVICES, Entry, EntryType
+from carob.image.tar.entry import EntryType
 from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 
 Write = Callable[[bytes], object]
@@ -137,21 +138,7 @@ class _Packing:
         *,
         target: bytes = b"",
     ) -> None:
-        is_device = kind in DEVICES
-        entry = Entry(
-            path=path,
-            type=kind,
-            mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid,
-            gid=status.st_gid,
-            mtime_ns=status.st_mtime_ns,
-            size_bytes=status.st_size if kind is EntryType.FILE else 0,
-            link_target=target,
-            device_major=os.major(status.st_rdev) if is_device else 0,
-            device_minor=os.minor(status.st_rdev) if is_device else 0,
-            xattrs=xattrs,
-        )
-        self._write(encode_header(entry))
+        self._write(encode_header(entry_of(path, kind, status, xattrs, target)))
 
 
 def _merge(fds: dict[int, int]) -> dict[bytes, _Shown]:

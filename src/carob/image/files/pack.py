@@ -46,6 +46,26 @@ def pack_directory(path: str, write: Write, on_entry: Callable[[Entry], object])
     write(END_OF_ARCHIVE)
 
 
+def entry_of(
+    path: bytes, kind: EntryType, status: os.stat_result, xattrs: dict[str, bytes], target: bytes
+) -> Entry:
+    """What a tar tells of a file; ``target`` is that of a link."""
+    is_device = kind in DEVICES
+    return Entry(
+        path=path,
+        type=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime_ns=status.st_mtime_ns,
+        size_bytes=status.st_size if kind is EntryType.FILE else 0,
+        link_target=target,
+        device_major=os.major(status.st_rdev) if is_device else 0,
+        device_minor=os.minor(status.st_rdev) if is_device else 0,
+        xattrs=xattrs,
+    )
+
+
 class _Packing:
     def __init__(self, root: str, root_fd: int, write: Write, on_entry: Callable[[Entry], object]) -> None:
         self._root = root
@@ -152,18 +172,6 @@ class _Packing:
         *,
         target: bytes = b"",
     ) -> None:
-        entry = Entry(
-            path=path,
-            type=kind,
-            mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid,
-            gid=status.st_gid,
-            mtime_ns=status.st_mtime_ns,
-            size_bytes=status.st_size if kind is EntryType.FILE else 0,
-            link_target=target,
-            device_major=os.major(status.st_rdev) if kind in DEVICES else 0,
-            device_minor=os.minor(status.st_rdev) if kind in DEVICES else 0,
-            xattrs=xattrs,
-        )
+        entry = entry_of(path, kind, status, xattrs, target)
         self._write(encode_header(entry))
         self._on_entry(entry)
