@@ -142,8 +142,9 @@ class Allowance:
 
     def take_holes(self, count: int, what: str) -> None:
         """A sparse file ``what`` has so many bytes more than came out."""
+        # Judged before it is added: who takes plain bytes meanwhile must not be told of these holes.
+        self._check(what, count)
         self._hole_bytes += count
-        self._check(what)
 
     def keep(self, count: int) -> None:
         """So many bytes are kept in memory; ``CorruptData`` where it is too much."""
@@ -154,8 +155,8 @@ class Allowance:
                 hint=limit_hint("entries"),
             )
 
-    def _check(self, what: str) -> None:
-        taken = self.plain_bytes + self._hole_bytes
+    def _check(self, what: str, more: int = 0) -> None:
+        taken = self.plain_bytes + self._hole_bytes + more
         limits = self.limits
         if taken > limits.layer_bytes:
             raise CorruptData(
