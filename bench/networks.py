@@ -24,7 +24,7 @@ from bench.podman import Podman
 from bench.setting import Setting, empty
 from bench.spawner import Spawner
 from carob import Engine
-from carob.engine.ends import Exited
+from carob.engine.observe.ends import Exited
 from carob.linux.namespaces import CLONE_NEWNET, CLONE_NEWNS, bring_loopback_up
 from carob.linux.syscall import SYS_UNSHARE, syscall
 

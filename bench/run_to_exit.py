@@ -15,7 +15,7 @@ from bench.figure import Figure, Skipped, Target, Unmeasurable
 from bench.pairs import MODES, in_turn
 from bench.setting import Setting
 from carob import Engine
-from carob.engine.ends import Exited
+from carob.engine.observe.ends import Exited
 
 _CRUN_PAIRS = 40
 _PODMAN_PAIRS = 8

@@ -14,36 +14,36 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob._version import __version__ as __version__
-    from carob.engine.ends import AppEnd as AppEnd
-    from carob.engine.ends import Exited as Exited
-    from carob.engine.ends import OutOfMemory as OutOfMemory
-    from carob.engine.ends import Signaled as Signaled
-    from carob.engine.ends import Unknown as Unknown
     from carob.engine.engine import Engine as Engine
-    from carob.engine.events import Event as Event
-    from carob.engine.execution import Completed as Completed
-    from carob.engine.execution import Execution as Execution
+    from carob.engine.forward.port_forward import PortForward as PortForward
     from carob.engine.handle import PodEnd as PodEnd
     from carob.engine.handle import PodHandle as PodHandle
-    from carob.engine.log_limits import LogLimits as LogLimits
-    from carob.engine.mounts import EmptyVolume as EmptyVolume
-    from carob.engine.mounts import File as File
-    from carob.engine.mounts import ImageVolume as ImageVolume
-    from carob.engine.mounts import MemoryVolume as MemoryVolume
-    from carob.engine.mounts import Mount as Mount
-    from carob.engine.mounts import NamedVolume as NamedVolume
-    from carob.engine.network_status import NetworkStatus as NetworkStatus
     from carob.engine.networks import NetworkConfiguration as NetworkConfiguration
-    from carob.engine.options import PodOptions as PodOptions
-    from carob.engine.port_forward import PortForward as PortForward
-    from carob.engine.request import App as App
-    from carob.engine.resources import Resources as Resources
-    from carob.engine.security import Device as Device
-    from carob.engine.security import Security as Security
-    from carob.engine.stats import PodStats as PodStats
-    from carob.engine.status import AppStatus as AppStatus
-    from carob.engine.status import PodStatus as PodStatus
-    from carob.engine.top import ProcessInfo as ProcessInfo
+    from carob.engine.observe.ends import AppEnd as AppEnd
+    from carob.engine.observe.ends import Exited as Exited
+    from carob.engine.observe.ends import OutOfMemory as OutOfMemory
+    from carob.engine.observe.ends import Signaled as Signaled
+    from carob.engine.observe.ends import Unknown as Unknown
+    from carob.engine.observe.events import Event as Event
+    from carob.engine.observe.networks import NetworkStatus as NetworkStatus
+    from carob.engine.observe.status import AppStatus as AppStatus
+    from carob.engine.observe.status import PodStatus as PodStatus
+    from carob.engine.request.log_limits import LogLimits as LogLimits
+    from carob.engine.request.mounts import EmptyVolume as EmptyVolume
+    from carob.engine.request.mounts import File as File
+    from carob.engine.request.mounts import ImageVolume as ImageVolume
+    from carob.engine.request.mounts import MemoryVolume as MemoryVolume
+    from carob.engine.request.mounts import Mount as Mount
+    from carob.engine.request.mounts import NamedVolume as NamedVolume
+    from carob.engine.request.options import PodOptions as PodOptions
+    from carob.engine.request.pod import App as App
+    from carob.engine.request.resources import Resources as Resources
+    from carob.engine.request.security import Device as Device
+    from carob.engine.request.security import Security as Security
+    from carob.engine.steer.execution import Completed as Completed
+    from carob.engine.steer.execution import Execution as Execution
+    from carob.engine.usage.stats import PodStats as PodStats
+    from carob.engine.usage.top import ProcessInfo as ProcessInfo
     from carob.errors import CarobError as CarobError
     from carob.pod.state import State as State
     from carob.runtime.seccomp.call_set import CallSet as CallSet
@@ -86,39 +86,39 @@ __all__ = [
 ]
 
 _MODULES = {
-    "App": "engine.request",
-    "AppEnd": "engine.ends",
-    "AppStatus": "engine.status",
+    "App": "engine.request.pod",
+    "AppEnd": "engine.observe.ends",
+    "AppStatus": "engine.observe.status",
     "CallSet": "runtime.seccomp.call_set",
     "CarobError": "errors",
-    "Completed": "engine.execution",
-    "Device": "engine.security",
+    "Completed": "engine.steer.execution",
+    "Device": "engine.request.security",
     "Engine": "engine.engine",
-    "Execution": "engine.execution",
-    "Exited": "engine.ends",
-    "EmptyVolume": "engine.mounts",
-    "File": "engine.mounts",
-    "ImageVolume": "engine.mounts",
-    "MemoryVolume": "engine.mounts",
-    "Mount": "engine.mounts",
-    "NamedVolume": "engine.mounts",
-    "OutOfMemory": "engine.ends",
+    "Execution": "engine.steer.execution",
+    "Exited": "engine.observe.ends",
+    "EmptyVolume": "engine.request.mounts",
+    "File": "engine.request.mounts",
+    "ImageVolume": "engine.request.mounts",
+    "MemoryVolume": "engine.request.mounts",
+    "Mount": "engine.request.mounts",
+    "NamedVolume": "engine.request.mounts",
+    "OutOfMemory": "engine.observe.ends",
     "PodEnd": "engine.handle",
     "PodHandle": "engine.handle",
-    "Event": "engine.events",
-    "LogLimits": "engine.log_limits",
+    "Event": "engine.observe.events",
+    "LogLimits": "engine.request.log_limits",
     "NetworkConfiguration": "engine.networks",
-    "NetworkStatus": "engine.network_status",
-    "PodOptions": "engine.options",
-    "PodStats": "engine.stats",
-    "PortForward": "engine.port_forward",
-    "ProcessInfo": "engine.top",
-    "PodStatus": "engine.status",
-    "Resources": "engine.resources",
-    "Security": "engine.security",
-    "Signaled": "engine.ends",
+    "NetworkStatus": "engine.observe.networks",
+    "PodOptions": "engine.request.options",
+    "PodStats": "engine.usage.stats",
+    "PortForward": "engine.forward.port_forward",
+    "ProcessInfo": "engine.usage.top",
+    "PodStatus": "engine.observe.status",
+    "Resources": "engine.request.resources",
+    "Security": "engine.request.security",
+    "Signaled": "engine.observe.ends",
     "State": "pod.state",
-    "Unknown": "engine.ends",
+    "Unknown": "engine.observe.ends",
     "__version__": "_version",
 }
 

@@ -13,8 +13,8 @@ from carob.cli.options import Arguments, Command, UsageError
 from carob.cli.pod_options import FOR_ONE_APP, FOR_POD
 from carob.cli.resource_options import pod_limits, resources, size_bytes
 from carob.cli.security_options import security
-from carob.engine.resources import Resources
-from carob.engine.security import Security
+from carob.engine.request.resources import Resources
+from carob.engine.request.security import Security
 from carob.errors import InvalidInput
 from carob.runtime.seccomp.call_set import CallSet
 from tests.cli.conftest import Command as Carob

@@ -173,7 +173,7 @@ def test_nothing_acts_on_an_ended_pod_before_init_is_gone(engine: Engine) -> Non
         collection = engine.gc(grace_s=0)
         assert (collection.marked, collection.deleted) == ([], [])
         assert state(pod) == "exited"
-        from carob.engine import stop
+        from carob.engine.end import stop
 
         patience, stop._AFTER_KILL_S = stop._AFTER_KILL_S, 0.05
         try:

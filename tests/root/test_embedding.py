@@ -114,8 +114,8 @@ def test_nothing_of_the_process_is_changed(
     )
     assert said["changed"] == {}
     assert said["left"] is None
-    # The starter of a supervisor is a child for a moment, and is reaped before the call returns. So is what gc
-    # asks for the host's rules (iptables-save twice, ip6tables-save), where pods with networks were since boot.
+    # The starter of a supervisor is a child for a moment, and is reaped before the call returns. So are
+    # those whom gc asks for the host's rules (iptables-save twice, ip6tables-save), where networks were used.
     assert said["sigchld"] <= 2 + 3
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from carob import App, Engine
 from carob.aio import Engine as AsyncEngine
-from carob.engine.events import Event
+from carob.engine.observe.events import Event
 from carob.errors import InvalidInput, NotFound
 from tests.root import host_view
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from carob import App, Engine, PodHandle
-from carob.engine.log_limits import LogLimits
+from carob.engine.request.log_limits import LogLimits
 from carob.errors import InvalidInput
 from carob.pod import open_pod
 from tests.needs import require_command

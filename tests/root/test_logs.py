@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carob import App, Engine
-from carob.engine.log_limits import LogLimits
+from carob.engine.request.log_limits import LogLimits
 from carob.errors import InvalidInput
 from carob.pod import open_pod
 from carob.supervisor import client

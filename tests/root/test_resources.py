@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from carob import App, Engine, OutOfMemory, PodHandle, Resources
-from carob.engine.images import Images
-from carob.engine.pod_manifest import request
+from carob.engine.images.collection import Images
+from carob.engine.rkt.manifest import request
 from carob.errors import CarobError, Conflict, InvalidInput, NotFound, Unsupported
 from carob.linux import cgroup, limits
 from tests.needs import require, require_command

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from carob import App, Device, Engine, Security
-from carob.engine.images import Images
-from carob.engine.pod_manifest import request
+from carob.engine.images.collection import Images
+from carob.engine.rkt.manifest import request
 from carob.errors import CarobError, InvalidInput, NotFound, PermissionDenied, Unsupported
 from carob.runtime import capabilities
 from tests.needs import require, require_command

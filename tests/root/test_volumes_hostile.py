@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from carob import App, EmptyVolume, Engine, Exited, File, Mount, NamedVolume
-from carob.engine.security import Security
+from carob.engine.request.security import Security
 from carob.errors import AppStartFailed, CarobError, CorruptData, InvalidInput
 from tests.needs import require_command, require_root
 from tests.root import host_view

@@ -264,7 +264,7 @@ def test_sources_that_are_not_there(shared_engine: Engine, host: Path, mount: ob
 
 
 def test_a_manifest_makes_the_same_mounts_again(shared_engine: Engine, host: Path) -> None:
-    from carob.engine import pod_manifest
+    from carob.engine.rkt import manifest as pod_manifest
 
     mounts = [
         Mount(EmptyVolume("shared", mode=0o1777), "/shared"),

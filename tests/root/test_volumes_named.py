@@ -21,8 +21,8 @@ SOON_S = 60
 FILES = 400
 USE = """
 import sys
-from carob.engine.mounts import NamedVolume
-from carob.engine.volume_use import take
+from carob.engine.request.mounts import NamedVolume
+from carob.engine.volumes.use import take
 data_dir, name, layer = sys.argv[1:]
 print("up", flush=True)
 sys.stdin.readline()

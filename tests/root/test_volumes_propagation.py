@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from carob import App, Engine, Mount, PodHandle
-from carob.engine.security import Security
+from carob.engine.request.security import Security
 from carob.errors import InvalidInput, Unavailable
 from tests.root import host_view
 

@@ -42,7 +42,7 @@ from carob import (
     Unknown,
     __version__,
 )
-from carob.engine.request import PodRequest
+from carob.engine.request.pod import PodRequest
 from carob.errors import AppStartFailed, CommandFailed, LostRace, TimedOut
 
 

@@ -22,7 +22,7 @@ from carob import (
     State,
 )
 from carob.aio import Engine, Execution, Images, Logs, PodHandle, PortForward, Volumes
-from carob.engine.request import PodRequest
+from carob.engine.request.pod import PodRequest
 
 
 async def engines() -> list[PodEnd]:

@@ -9,8 +9,8 @@ import pytest
 
 import carob
 from carob import aio
-from carob.engine.images import Images
-from carob.engine.output import Logs
+from carob.engine.images.collection import Images
+from carob.engine.observe.output import Logs
 from tests.architecture.sources import ROOT
 
 EXAMPLES = {

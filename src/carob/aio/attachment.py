@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from carob.aio.waits import writable
-from carob.engine import inputs
+from carob.engine.request import inputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from carob.engine.attachment import Attachment as Blocking
+    from carob.engine.steer.attachment import Attachment as Blocking
 
 
 class Attachment:
-    """``carob.engine.attachment.Attachment`` for an event loop; use it in an ``async with`` block."""
+    """``carob.engine.steer.attachment.Attachment`` for an event loop; use it in an ``async with`` block."""
 
     def __init__(self, blocking: Blocking) -> None:
         self.app = blocking.app

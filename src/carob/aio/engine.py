@@ -6,9 +6,9 @@ from carob.aio.handle import PodHandle
 from carob.aio.images import Images
 from carob.aio.steps import Steps
 from carob.aio.volumes import Volumes
-from carob.engine import inputs
 from carob.engine.engine import Engine as BlockingEngine
-from carob.engine.request import App, PodRequest
+from carob.engine.request import inputs
+from carob.engine.request.pod import App, PodRequest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
-    from carob.engine.collect import Collection
     from carob.engine.doctor import Check
-    from carob.engine.events import Event
+    from carob.engine.end.collect import Collection
     from carob.engine.handle import PodHandle as BlockingHandle
-    from carob.engine.images import Callback, Warn
+    from carob.engine.images.collection import Callback, Warn
     from carob.engine.networks import NetworkConfiguration
-    from carob.engine.observe import PodSummary
-    from carob.engine.options import PodOptions
-    from carob.engine.stats import PodStats
-    from carob.engine.status import PodStatus
+    from carob.engine.observe.events import Event
+    from carob.engine.observe.pods import PodSummary
+    from carob.engine.observe.status import PodStatus
+    from carob.engine.request.options import PodOptions
+    from carob.engine.usage.stats import PodStats
     from carob.pod import BrokenPod
 
 

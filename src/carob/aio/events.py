@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
-from carob.engine import watching
 from carob.engine.failures import Attempt
+from carob.engine.observe import watching
 from carob.pod.alarm import LoopSleeper
 
 TYPE_CHECKING = False
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Protocol, TypeVar
 
     from carob.aio.steps import Steps
-    from carob.engine.events import Event
-    from carob.engine.image_watching import ImageEvent
+    from carob.engine.observe.events import Event
+    from carob.engine.rkt.watching import ImageEvent
 
     T = TypeVar("T")
 
@@ -57,7 +57,7 @@ async def of_images(
     data_dir: str, steps: Steps, *, since_ns: int | None
 ) -> AsyncGenerator[list[ImageEvent], None]:
     """The same of images."""
-    from carob.engine.image_watching import ImageWatcher
+    from carob.engine.rkt.watching import ImageWatcher
 
     since_ns = watching.checked_since_ns(since_ns)
     with Attempt("the images cannot be watched"):

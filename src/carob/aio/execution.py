@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from carob.aio.waits import writable
-from carob.engine import inputs
+from carob.engine.request import inputs
 from carob.errors import CarobError, InvalidInput, TimedOut
 
 TYPE_CHECKING = False
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from asyncio import Future
     from types import TracebackType
 
-    from carob.engine.ends import AppEnd
-    from carob.engine.execution import Execution as Started
+    from carob.engine.observe.ends import AppEnd
+    from carob.engine.steer.execution import Execution as Started
 
 _CHUNK_BYTES = 65536
 _LAST_BYTES = 1 << 20  # the most that a pipe holds (pipe(7)), which is what can be left at a process's end

@@ -6,8 +6,10 @@ from carob.aio import logs as outputs
 from carob.aio import waits
 from carob.aio.attachment import Attachment
 from carob.aio.execution import Execution
-from carob.engine import execution, inputs, stop
+from carob.engine.end import stop
 from carob.engine.failures import Attempt
+from carob.engine.request import inputs
+from carob.engine.steer import execution
 from carob.errors import TimedOut
 from carob.pod import open_pod
 
@@ -19,16 +21,16 @@ if TYPE_CHECKING:
 
     from carob.aio.port_forward import PortForward
     from carob.aio.steps import Steps
-    from carob.engine.events import Event
-    from carob.engine.execution import Completed
     from carob.engine.handle import PodEnd
     from carob.engine.handle import PodHandle as BlockingHandle
-    from carob.engine.images import ResolvedImage
-    from carob.engine.output import LogEntry
-    from carob.engine.resources import Resources
-    from carob.engine.stats import PodStats
-    from carob.engine.status import PodStatus
-    from carob.engine.top import ProcessInfo
+    from carob.engine.images.collection import ResolvedImage
+    from carob.engine.observe.events import Event
+    from carob.engine.observe.output import LogEntry
+    from carob.engine.observe.status import PodStatus
+    from carob.engine.request.resources import Resources
+    from carob.engine.steer.execution import Completed
+    from carob.engine.usage.stats import PodStats
+    from carob.engine.usage.top import ProcessInfo
     from carob.errors import CarobError
 
 

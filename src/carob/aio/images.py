@@ -9,20 +9,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.aio.steps import Steps
-    from carob.engine.images import (
+    from carob.engine.images.collection import (
         ArchiveKind,
         Callback,
         Collected,
         HistoryEntry,
         ImageSummary,
-        Pull,
         PushCallback,
         ResolvedImage,
         Usage,
         Verified,
         Warn,
     )
-    from carob.engine.images import Images as BlockingImages
+    from carob.engine.images.collection import Images as BlockingImages
+    from carob.engine.request.pod import Pull
 
 
 class Images:
@@ -51,7 +51,7 @@ class Images:
         ``progress`` and ``warn`` are called from other threads. A cancelled call stops the fetch; what it had
         by then, the next one need not fetch again.
         """
-        from carob.engine.images import cancellation
+        from carob.engine.images.collection import cancellation
 
         cancel = cancellation()
 
@@ -82,7 +82,7 @@ class Images:
 
         A cancelled call stops it; the rest as for ``fetch``.
         """
-        from carob.engine.images import cancellation
+        from carob.engine.images.collection import cancellation
 
         cancel = cancellation()
 

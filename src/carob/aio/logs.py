@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from carob.aio.waits import readable
-from carob.engine import inputs, status
 from carob.engine.failures import Attempt
-from carob.engine.output import BOTH, Following
+from carob.engine.observe import status
+from carob.engine.observe.output import BOTH, Following
+from carob.engine.request import inputs
 from carob.errors import NotFound
 from carob.pod import open_pod
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from carob.aio.steps import Steps
-    from carob.engine.output import LogEntry
-    from carob.engine.output import Logs as BlockingLogs
+    from carob.engine.observe.output import LogEntry
+    from carob.engine.observe.output import Logs as BlockingLogs
     from carob.pod import Pod
 
 

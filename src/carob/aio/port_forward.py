@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from carob.aio.steps import Steps
-    from carob.engine.port_forward import PortForward as BlockingForward
+    from carob.engine.forward.port_forward import PortForward as BlockingForward
 
 
 class PortForward:

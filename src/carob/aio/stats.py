@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carob.aio.waits import readable
 from carob.engine.failures import Attempt
-from carob.engine.stats import Sampler, checked_interval_s
+from carob.engine.usage.stats import Sampler, checked_interval_s
 from carob.pod import open_pod
 
 TYPE_CHECKING = False
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from carob.aio.steps import Steps
-    from carob.engine.stats import PodStats
+    from carob.engine.usage.stats import PodStats
     from carob.pod import Pod
 
 

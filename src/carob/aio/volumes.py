@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from carob.aio.steps import Steps
-    from carob.engine.volumes import Volumes as BlockingVolumes
-    from carob.engine.volumes import VolumesCollected, VolumeSummary
+    from carob.engine.volumes.collection import Volumes as BlockingVolumes
+    from carob.engine.volumes.collection import VolumesCollected, VolumeSummary
 
 
 class Volumes:
@@ -20,7 +20,7 @@ class Volumes:
         self._steps = steps
 
     async def create(self, name: str, *, labels: Mapping[str, str] | None = None) -> VolumeSummary:
-        """Makes a volume; see ``carob.engine.volumes.Volumes.create``."""
+        """Makes a volume; see ``carob.engine.volumes.collection.Volumes.create``."""
         return await self._steps.run(lambda: self._blocking.create(name, labels=labels))
 
     async def get(self, name: str) -> VolumeSummary:
@@ -28,7 +28,7 @@ class Volumes:
         return await self._steps.run(lambda: self._blocking.get(name))
 
     async def remove(self, name: str) -> None:
-        """Removes a volume that no pod uses; see ``carob.engine.volumes.Volumes.remove``."""
+        """Removes a volume that no pod uses; see ``carob.engine.volumes.collection.Volumes.remove``."""
         await self._steps.run(lambda: self._blocking.remove(name))
 
     async def gc(self, *, unused: bool = False, labels: Mapping[str, str] | None = None) -> VolumesCollected:

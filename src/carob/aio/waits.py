@@ -7,8 +7,8 @@ import os
 from weakref import WeakKeyDictionary
 
 from carob.engine.failures import Attempt
-from carob.engine.inputs import timeout
-from carob.engine.keeper import keepers, thaw
+from carob.engine.observe.keeper import keepers, thaw
+from carob.engine.request.inputs import timeout
 from carob.errors import NotFound, TimedOut
 from carob.pod import State, open_pod
 

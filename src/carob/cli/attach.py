@@ -9,7 +9,7 @@ from carob.cli import exit_codes, foreground, interaction
 from carob.cli.input_options import DEFAULT_KEYS, DETACH_KEYS
 from carob.cli.options import Arguments, Command, Option, UsageError
 from carob.cli.relay import Signaled
-from carob.engine.ends import shell_code
+from carob.engine.observe.ends import shell_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from carob.cli.output import say
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.engine.engine import Engine
+    from carob.engine.launch.supervision import Supervision
     from carob.engine.settings import Settings
-    from carob.engine.supervision import Supervision
 
 
 class Context:

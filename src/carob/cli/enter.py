@@ -7,7 +7,7 @@ import os
 from carob.cli.exit_codes import BROKEN_PIPE
 from carob.cli.options import Arguments, Command, Option
 from carob.cli.values import variable
-from carob.engine.ends import shell_code
+from carob.engine.observe.ends import shell_code
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from carob.errors import CarobError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carob.engine.supervision import Supervision
+    from carob.engine.launch.supervision import Supervision
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def _begin(words: list[str]) -> Supervision | None:
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb not in ("run", "run-prepared") or "--help" in words:
         return None
-    from carob.engine.supervision import Supervision
+    from carob.engine.launch.supervision import Supervision
 
     supervision = Supervision()
     try:

@@ -33,7 +33,7 @@ for a day.""",
 
 def run(arguments: Arguments, context: Context) -> int:
     """Tells them until it is interrupted."""
-    from carob.engine.events import document
+    from carob.engine.observe.events import document
 
     follow = not arguments.has("--no-stream")
     if not follow and not arguments.has("--since"):

@@ -7,14 +7,14 @@ one that is not there. For every other verb: 0, or 125.
 
 from __future__ import annotations
 
-from carob.engine.ends import Exited, Signaled, Unknown, shell_code
+from carob.engine.observe.ends import Exited, Signaled, Unknown, shell_code
 from carob.errors import AppStartFailed, Cancelled, CommandFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from carob.engine.ends import AppEnd
+    from carob.engine.observe.ends import AppEnd
 
 SUCCESS = 0
 FAILED = 125

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from carob.engine.images import LayerProgress
+    from carob.engine.images.collection import LayerProgress
 
 
 class Fetching:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from carob.cli import exit_codes
 from carob.cli.interrupts import Interrupted, Interrupts
 from carob.cli.output import STDERR, STDOUT, say, say_error, write, write_bytes
-from carob.engine.supervision import MADE, PREPARED
+from carob.engine.launch.supervision import MADE, PREPARED
 from carob.errors import AppStartFailed, CarobError, Conflict, LostRace, NotFound
 
 TYPE_CHECKING = False
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from carob.cli.context import Context
     from carob.cli.interaction import Session
     from carob.engine.handle import PodHandle
-    from carob.engine.output import LogEntry
-    from carob.engine.supervision import Progress
+    from carob.engine.launch.supervision import Progress
+    from carob.engine.observe.output import LogEntry
 
     Start = Callable[[Progress], PodHandle]
     Attach = Callable[[PodHandle], Session]
@@ -70,7 +70,7 @@ class _Beginning:
 
 def save_uuid(uuid: str, path: str) -> None:
     """Writes ``--uuid-file-save``."""
-    from carob.engine.uuid_file import write_uuid_to_file
+    from carob.engine.launch.uuid_file import write_uuid_to_file
 
     write_uuid_to_file(uuid, path)
 
@@ -109,7 +109,7 @@ def begin(
 def _show_runtime_commands(context: Context, handle: PodHandle | None) -> None:
     if not context.debugging or handle is None:
         return
-    from carob.engine.runtime_commands import runtime_commands, shown
+    from carob.engine.observe.runtime_commands import runtime_commands, shown
 
     try:
         for argv in runtime_commands(context.engine.data_dir, handle.uuid):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from carob.cli.foreground import Attach
-    from carob.engine.request import PodRequest
+    from carob.engine.request.pod import PodRequest
 
 DEFAULT_KEYS = "ctrl-p,ctrl-q"
 DETACH_KEYS = Option("--detach-keys", f"keys that leave an app's terminal (default: {DEFAULT_KEYS})", "KEYS")
@@ -22,7 +22,7 @@ def input_modes(request: PodRequest) -> dict[str, str]:
     """How each app reads, by its name in the pod; empty where none does."""
     if all(app.life.streams["stdin"] == "null" for app in request.apps):
         return {}
-    from carob.engine.prepare import app_names
+    from carob.engine.prepare.pod import app_names
 
     names = app_names(request.apps)
     return {name: app.life.streams["stdin"] for name, app in zip(names, request.apps, strict=True)}

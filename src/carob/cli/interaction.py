@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from carob.engine.attachment import Attachment
     from carob.engine.handle import PodHandle
+    from carob.engine.steer.attachment import Attachment
 
 _STDIN = 0
 _CHUNK_BYTES = 65536

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carob.cli.options import Arguments, Command, Option
 from carob.cli.uuids import UUID_FILE, for_each
-from carob.engine.life import signal_number
+from carob.engine.request.life import signal_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

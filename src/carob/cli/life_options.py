@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from carob.cli.options import Arguments, Option, UsageError
 from carob.cli.values import duration_s
-from carob.engine.life import INPUTS, OUTPUTS, ROLES
+from carob.engine.request.life import INPUTS, OUTPUTS, ROLES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from carob.engine.life import LifeOptions
+    from carob.engine.request.life import LifeOptions
 
 FOR_APPS = (
     Option(

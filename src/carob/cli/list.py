@@ -10,7 +10,7 @@ from carob.cli.output import ago, say, table, time_text, write, write_json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.cli.context import Context
-    from carob.engine.observe import BrokenPod, PodSummary
+    from carob.engine.observe.pods import BrokenPod, PodSummary
 
 COMMAND = Command(
     "list",
@@ -34,15 +34,15 @@ def run(arguments: Arguments, context: Context) -> int:
     how = arguments.text("--format")
     full = arguments.has("--full")
     if how and full:
-        from carob.engine.views import pod_document
+        from carob.engine.observe.views import pod_document
 
         write_json([pod_document(one) for one in context.engine.list()], how)
     elif how == "json":
-        from carob.engine.views import summary_json
+        from carob.engine.observe.views import summary_json
 
         write("[" + ",".join([summary_json(one) for one in context.engine.summaries(_say_broken)]) + "]")
     elif how:
-        from carob.engine.views import summary_document
+        from carob.engine.observe.views import summary_document
 
         write_json([summary_document(one) for one in context.engine.summaries(_say_broken)], how)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carob.cli.options import Arguments, Option, UsageError
 from carob.cli.values import count
-from carob.engine.log_limits import LogLimits
+from carob.engine.request.log_limits import LogLimits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from carob.cli.context import Context
-    from carob.engine.output import LogEntry
+    from carob.engine.observe.output import LogEntry
 
 COMMAND = Command(
     "logs",

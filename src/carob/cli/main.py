@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carob.cli.options import Option
-    from carob.engine.supervision import Supervision
+    from carob.engine.launch.supervision import Supervision
 
 
 def main(

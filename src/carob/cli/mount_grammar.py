@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from carob.cli.mount_fields import Fields, given, host_path
 from carob.cli.options import UsageError
-from carob.engine.mounts import EmptyVolume, ImageVolume, MemoryVolume, Mount, NamedVolume
+from carob.engine.request.mounts import EmptyVolume, ImageVolume, MemoryVolume, Mount, NamedVolume
 from carob.errors import Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from carob.engine.mounts import Volume
+    from carob.engine.request.mounts import Volume
 
 _TYPES = "bind, volume, tmpfs, image or empty"
 _KNOWN = (

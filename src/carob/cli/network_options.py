@@ -7,7 +7,7 @@ from carob.engine.settings import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from carob.engine.options import PodOptions
+    from carob.engine.request.options import PodOptions
     from carob.engine.settings import Settings
 
 FOR_NETWORKS = (

@@ -8,7 +8,7 @@ from carob.cli.log_options import LOG_DRIVER, LOG_OPT, log_limits
 from carob.cli.network_options import FOR_NETWORKS, networks
 from carob.cli.options import Arguments, Option, UsageError
 from carob.cli.values import duration_s, variable
-from carob.engine.request import App, PodRequest
+from carob.engine.request.pod import App, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from carob.cli.context import Context
     from carob.engine.engine import Engine
-    from carob.engine.options import PodOptions
+    from carob.engine.request.options import PodOptions
 
 _LONGEST_MANIFEST_BYTES = 8 << 20
 
@@ -130,7 +130,7 @@ def _from_manifest(arguments: PodArguments, context: Context, options: PodOption
     if arguments.apps or given:
         what = given[0] if given else f"the image {arguments.apps[0].image}"
         raise UsageError(f"--pod-manifest and {what} do not go together", hint="the manifest says it all")
-    from carob.engine import pod_manifest
+    from carob.engine.rkt import manifest as pod_manifest
 
     path = arguments.text("--pod-manifest")
     try:

@@ -24,7 +24,7 @@ until it is interrupted or the pod has ended.""",
 
 def run(arguments: Arguments, context: Context) -> int:
     """Forwards."""
-    from carob.engine.forward_spec import parse
+    from carob.engine.forward.spec import parse
 
     uuid, *words = arguments.words
     targets = [parse(word).pod_port for word in words]

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.cli.context import Context
     from carob.engine.handle import PodHandle
-    from carob.engine.supervision import Progress
+    from carob.engine.launch.supervision import Progress
 
 COMMAND = Command(
     "prepare",

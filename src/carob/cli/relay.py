@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from carob.engine.execution import Execution
+    from carob.engine.steer.execution import Execution
 
 _CHUNK_BYTES = 65536
 _STDIN = 0

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from carob.engine.resources import Resources
+    from carob.engine.request.resources import Resources
 
 RESOURCES = (
     Option("--cpus", "limit processor time", "NUMBER"),
@@ -99,7 +99,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 def _made(given: dict[str, list[str]]) -> Resources:
-    from carob.engine.resources import Resources
+    from carob.engine.request.resources import Resources
 
     words: dict[str, Any] = {}
     for name, texts in given.items():

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.cli.context import Context
     from carob.engine.handle import PodHandle
-    from carob.engine.supervision import Progress
+    from carob.engine.launch.supervision import Progress
 
 RUNNING = (
     Option("--detach", "print the pod's uuid and leave it running", short="-d"),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from carob.cli.options import Arguments
-    from carob.engine.security import CallSet, Device, Security
+    from carob.engine.request.security import CallSet, Device, Security
 
 FOR_APPS = (
     Option("--cap-add", "add capabilities (ALL: every one there is)", "CAP[,CAP…]", many=True),
@@ -75,7 +75,7 @@ def security(pod: Arguments, own: Arguments) -> Security | None:
     """What an app was given, or ``None`` for nothing. Raises ``UsageError`` and what ``Security`` raises."""
     if not any(one.has(option.name) for option in FOR_APPS for one in (pod, own)):
         return None
-    from carob.engine.security import Security
+    from carob.engine.request.security import Security
 
     given = _Given(pod, own)
     words: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _filter(text: str) -> str | CallSet:
 
 def _call_set(text: str) -> CallSet:
     """rkt's ``mode=retain|remove[,errno=NAME],CALL[,CALL…]``."""
-    from carob.engine.security import CallSet
+    from carob.engine.request.security import CallSet
 
     mode: Any = ""
     errno, calls = "", []
@@ -163,7 +163,7 @@ def _call_set(text: str) -> CallSet:
 
 
 def _device(text: str) -> Device:
-    from carob.engine.security import Device
+    from carob.engine.request.security import Device
 
     parts = text.split(":")
     access = "rwm"

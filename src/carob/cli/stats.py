@@ -13,7 +13,7 @@ from carob.errors import Conflict, NotFound
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.cli.context import Context
-    from carob.engine.stats import PodStats, Usage
+    from carob.engine.usage.stats import PodStats, Usage
 
 COMMAND = Command(
     "stats",
@@ -72,7 +72,7 @@ def _look(words: list[str], context: Context, before: dict[str, PodStats]) -> li
 
 def _show(found: list[PodStats], arguments: Arguments) -> None:
     if arguments.has("--format"):
-        from carob.engine.stats import document
+        from carob.engine.usage.stats import document
 
         for stats in found:
             write_json(document(stats), "json")

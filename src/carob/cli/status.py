@@ -5,7 +5,7 @@ from __future__ import annotations
 from carob.cli.options import FORMAT, Arguments, Command, Option
 from carob.cli.output import printable, time_text, write, write_json
 from carob.cli.values import duration_s
-from carob.engine.ends import OutOfMemory, Signaled, Unknown, from_view, shell_code
+from carob.engine.observe.ends import OutOfMemory, Signaled, Unknown, from_view, shell_code
 from carob.errors import NotFound
 
 TYPE_CHECKING = False
@@ -62,12 +62,12 @@ def _timeout_s(arguments: Arguments, name: str) -> float | None:
 
 def _document(handle: PodHandle, context: Context) -> dict[str, Any]:
     """The pod's document; of one that is gone, the record of its end."""
-    from carob.engine.views import pod_document
+    from carob.engine.observe.views import pod_document
 
     try:
         return pod_document(handle.status())
     except NotFound:
-        from carob.engine import tombstone
+        from carob.engine.observe import tombstone
 
         record = tombstone.read(context.engine.data_dir, handle.uuid)
         if record is None:

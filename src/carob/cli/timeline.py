@@ -26,7 +26,7 @@ of carob events.""",
 
 def run(arguments: Arguments, context: Context) -> int:
     """Prints it."""
-    from carob.engine.events import document
+    from carob.engine.observe.events import document
 
     found = [document(event) for event in context.engine.get(arguments.words[0]).timeline()]
     if arguments.has("--format"):

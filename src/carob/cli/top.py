@@ -27,7 +27,7 @@ LEGEND = ("PID", "POD", "IN APP", "APP", "USER", "STATE", "CPU", "MEMORY", "STAR
 def run(arguments: Arguments, context: Context) -> int:
     """Prints them."""
     from carob.cli.output import size_text
-    from carob.engine.top import document
+    from carob.engine.usage.top import document
 
     found = context.engine.get(arguments.words[0]).top(*arguments.words[1:])
     if arguments.text("--format"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from carob.cli.options import Arguments
-    from carob.engine.images import BlobProgress, Cancellation, LayerProgress
+    from carob.engine.images.collection import BlobProgress, Cancellation, LayerProgress
 
     Told = Callable[[LayerProgress], object]
 
@@ -38,7 +38,7 @@ _DIGEST = slice(len("sha256:"), len("sha256:") + 12)
 @contextmanager
 def shown(arguments: Arguments, what: str) -> Iterator[tuple[Told | None, Cancellation]]:
     """The callback for the layers of a fetch, and what cancels it: SIGINT, SIGTERM and SIGHUP do."""
-    from carob.engine.images import cancellation
+    from carob.engine.images.collection import cancellation
 
     cancel = cancellation()
     with _cancelled_by_signals(cancel.cancel), renderer(arguments.text("--progress"), what) as told:

@@ -13,7 +13,7 @@ from carob.cli.transfer_progress import INSECURE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.cli.context import Context
-    from carob.engine.trust import OfferedKeys
+    from carob.engine.images.trust import OfferedKeys
 
 COMMAND = Command(
     "trust add",

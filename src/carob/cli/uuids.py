@@ -23,7 +23,7 @@ def for_each(arguments: Arguments, context: Context, act: Callable[[PodHandle], 
     """Calls ``act`` with each pod named and prints its uuid; one's failure does not stop the rest."""
     uuids = list(arguments.words)
     for path in arguments.texts(UUID_FILE.name):
-        from carob.engine.uuid_file import read_uuid_from_file
+        from carob.engine.launch.uuid_file import read_uuid_from_file
 
         uuids.append(read_uuid_from_file(path))
     if not uuids:

@@ -6,7 +6,7 @@ import os
 
 from carob.cli.mount_fields import Fields, given, host_path
 from carob.cli.options import Arguments, Option, UsageError
-from carob.engine.mounts import EmptyVolume, File, Mount
+from carob.engine.request.mounts import EmptyVolume, File, Mount
 from carob.errors import Unsupported
 
 TYPE_CHECKING = False

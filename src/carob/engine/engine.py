@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from carob.engine import inputs, settings
+from carob.engine import settings
 from carob.engine.failures import Attempt
-from carob.engine.images import Images, trees
-from carob.engine.supervision import Supervision, silent
-from carob.engine.trust import Trust
+from carob.engine.images.collection import Images, trees
+from carob.engine.images.trust import Trust
+from carob.engine.launch.supervision import Supervision, silent
+from carob.engine.request import inputs
 from carob.errors import InvalidInput, NotFound
 
 TYPE_CHECKING = False
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
-    from carob.engine.collect import Collection
     from carob.engine.doctor import Check
-    from carob.engine.events import Event
+    from carob.engine.end.collect import Collection
     from carob.engine.handle import PodHandle
-    from carob.engine.image_finder import ImageFinder
-    from carob.engine.images import Callback, Warn
+    from carob.engine.images.collection import Callback, Warn
+    from carob.engine.launch.supervision import Progress
     from carob.engine.networks import NetworkConfiguration
-    from carob.engine.observe import BrokenPod, PodSummary
-    from carob.engine.options import PodOptions
-    from carob.engine.request import App, PodRequest
-    from carob.engine.stats import PodStats
-    from carob.engine.status import PodStatus
-    from carob.engine.supervision import Progress
-    from carob.engine.volumes import Volumes
+    from carob.engine.observe.events import Event
+    from carob.engine.observe.pods import BrokenPod, PodSummary
+    from carob.engine.observe.status import PodStatus
+    from carob.engine.prepare.images import ImageFinder
+    from carob.engine.request.options import PodOptions
+    from carob.engine.request.pod import App, PodRequest
+    from carob.engine.usage.stats import PodStats
+    from carob.engine.volumes.collection import Volumes
     from carob.image.layers.trees import Trees
 
 
@@ -78,7 +79,7 @@ class Engine:
     @property
     def volumes(self) -> Volumes:
         """The named volumes."""
-        from carob.engine.volumes import Volumes
+        from carob.engine.volumes.collection import Volumes
 
         return Volumes(self.data_dir)
 
@@ -105,7 +106,7 @@ class Engine:
         """Makes a pod of these apps and runs it; returns when all of them have been started.
 
         An immutable pod: it ends when all apps have ended, or when one fails. With ``tied`` it is ended and
-        removed when this process dies. The options are those of ``carob.engine.request.PodRequest``:
+        removed when this process dies. The options are those of ``carob.engine.request.pod.PodRequest``:
         ``name``, ``network``, ``ports`` and what goes with them, ``hostname``, ``grace_s``, ``runtime``,
         ``overlay``, ``annotations``, and ``pull`` and ``insecure``, for images that are not here
         (``Images.fetch``).
@@ -114,7 +115,7 @@ class Engine:
         ended, with its logs), ``Unavailable``, ``OutOfResources``, and ``TimedOut`` after ``timeout_s``, each
         with the pod's ``uuid`` once there was one.
         """
-        from carob.engine.request import PodRequest
+        from carob.engine.request.pod import PodRequest
 
         return self.run_request(PodRequest(apps, **options), tied=tied, timeout_s=timeout_s)
 
@@ -130,10 +131,10 @@ class Engine:
     ) -> PodHandle:
         """``run`` for a request made before.
 
-        ``progress`` is called with each step as it is done (``carob.engine.supervision``) and the pod's uuid,
+        ``progress`` is called with each step as it is done (``launch.supervision``) and the pod's uuid,
         ``fetching`` as by ``Images.fetch``, while an image is fetched, and so is ``warn``.
         """
-        from carob.engine import start
+        from carob.engine.launch import start
 
         _check_request(request)
         tied, timeout_s = inputs.flag(tied, "tied"), inputs.start_timeout(timeout_s)
@@ -154,7 +155,7 @@ class Engine:
         """Makes a pod of these apps, to be run later with ``PodHandle.run``. Options and errors as for
         ``run``.
         """
-        from carob.engine.request import PodRequest
+        from carob.engine.request.pod import PodRequest
 
         return self.prepare_request(PodRequest(apps, **options))
 
@@ -167,7 +168,7 @@ class Engine:
         warn: Warn | None = None,
     ) -> PodHandle:
         """``prepare`` for a request made before; the rest as for ``run_request``."""
-        from carob.engine import start
+        from carob.engine.launch import start
 
         _check_request(request)
         with _Start("prepared", progress) as begun:
@@ -176,7 +177,7 @@ class Engine:
         return self.handle(uuid)
 
     def _finder(self, request: PodRequest, fetching: Callback | None, warn: Warn | None) -> ImageFinder:
-        from carob.engine.image_finder import ImageFinder
+        from carob.engine.prepare.images import ImageFinder
 
         return ImageFinder(self.images, request.pull, insecure=request.insecure, progress=fetching, warn=warn)
 
@@ -195,7 +196,7 @@ class Engine:
         Raises ``NotFound`` where there is none, ``InvalidInput`` where several do. A pod that was removed is
         found by its whole uuid while the record of its end is kept: ``wait`` then returns that.
         """
-        from carob.engine import tombstone
+        from carob.engine.observe import tombstone
         from carob.pod import pod_from_uuid_string
 
         inputs.text(uuid, "a pod's uuid")
@@ -225,7 +226,7 @@ class Engine:
         events have, lag behind the clock by up to 10 ms. A reader that is slow misses nothing: it is told
         later. Only what was removed more than a day ago is forgotten, and pods that never ran.
         """
-        from carob.engine import watching
+        from carob.engine.observe import watching
 
         since_ns = watching.checked_since_ns(since_ns)
         with Attempt("the pods cannot be watched"):
@@ -233,14 +234,14 @@ class Engine:
 
     def stats(self) -> list[PodStats]:
         """What each running pod uses now, in order of uuid."""
-        from carob.engine.stats import of_all
+        from carob.engine.usage.stats import of_all
 
         with Attempt("the pods cannot be looked at"):
             return of_all(self.data_dir)
 
     def list(self) -> list[PodStatus]:
         """The status of every pod but embryos and never-run garbage, in order of uuid."""
-        from carob.engine.observe import statuses
+        from carob.engine.observe.pods import statuses
 
         with Attempt("the pods cannot be listed"):
             return statuses(self.data_dir)
@@ -252,7 +253,7 @@ class Engine:
 
         What is among the pods and is none goes to ``broken``. With ``times`` they have those as well.
         """
-        from carob.engine.observe import summaries
+        from carob.engine.observe.pods import summaries
 
         with Attempt("the pods cannot be listed"):
             yield from summaries(self.data_dir, broken, times=times)
@@ -275,7 +276,7 @@ class Engine:
         Safe at any moment and from any number of processes; what cannot be done is in the result's
         ``problems``.
         """
-        from carob.engine.collect import collect
+        from carob.engine.end.collect import collect
 
         grace_s = inputs.seconds(grace_s, "grace_s", inputs.FOR_EVER_S)
         expire_prepared_s = inputs.seconds(expire_prepared_s, "expire_prepared_s", inputs.FOR_EVER_S)
@@ -304,7 +305,7 @@ class _Start(Attempt):
 
 
 def _check_request(request: object) -> None:
-    from carob.engine.request import PodRequest
+    from carob.engine.request.pod import PodRequest
 
     if not isinstance(request, PodRequest):
         raise InvalidInput(f"a request is made with PodRequest, not {request!r}")

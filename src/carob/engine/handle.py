@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from carob.engine import inputs, status
-from carob.engine.ends import Unknown, from_view
 from carob.engine.failures import Attempt
-from carob.engine.supervision import silent
+from carob.engine.launch.supervision import silent
+from carob.engine.observe import status
+from carob.engine.observe.ends import Unknown, from_view
+from carob.engine.request import inputs
 from carob.errors import Conflict, InvalidInput, NotFound, Unavailable
 from carob.pod import State
 from carob.pod import open_pod as open_directory
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from carob.engine import attachment, execution, output
-    from carob.engine.ends import AppEnd
-    from carob.engine.events import Event
-    from carob.engine.port_forward import PortForward
-    from carob.engine.resources import Resources
-    from carob.engine.stats import PodStats
-    from carob.engine.supervision import Progress, Supervision
-    from carob.engine.top import ProcessInfo
+    from carob.engine.forward.port_forward import PortForward
+    from carob.engine.launch.supervision import Progress, Supervision
+    from carob.engine.observe import output
+    from carob.engine.observe.ends import AppEnd
+    from carob.engine.observe.events import Event
+    from carob.engine.request.resources import Resources
+    from carob.engine.steer import attachment, execution
+    from carob.engine.usage.stats import PodStats
+    from carob.engine.usage.top import ProcessInfo
     from carob.errors import CarobError
     from carob.image.store.resolved import ResolvedImage
     from carob.logs.entry import LogEntry
@@ -111,7 +113,7 @@ class PodHandle:
 
     def run(self, *, tied: bool = False, timeout_s: float | None = None, progress: Progress = silent) -> None:
         """Runs a prepared pod; see ``Engine.run_request``. ``LostRace`` where another process was quicker."""
-        from carob.engine import start
+        from carob.engine.launch import start
 
         tied, timeout_s = inputs.flag(tied, "tied") or self._in_block, inputs.start_timeout(timeout_s)
         with self._attempt("run"), self._open() as pod:
@@ -121,7 +123,7 @@ class PodHandle:
 
     def wait(self, *, timeout_s: float | None = None) -> PodEnd:
         """Waits until the pod has ended and nothing of it runs; returns how. Raises ``TimedOut``."""
-        from carob.engine import stop
+        from carob.engine.end import stop
 
         with self._attempt("waited for"):
             try:
@@ -149,7 +151,7 @@ class PodHandle:
 
         Volumes are not in it. ``Conflict`` where the app changes it meanwhile.
         """
-        from carob.engine import export
+        from carob.engine.copy import export
 
         given = target if isinstance(target, int) else inputs.path(target, "the path of a tar")
         with self._attempt("exported"), self._open() as pod:
@@ -157,7 +159,7 @@ class PodHandle:
 
     def commit(self, name: str, *, app: str = "") -> ResolvedImage:
         """Makes an image, ``name``, of what an app sees, configured like the app's image; as ``export``."""
-        from carob.engine import export
+        from carob.engine.copy import export
 
         with self._attempt("made an image"), self._open() as pod:
             return export.commit_app(
@@ -207,7 +209,7 @@ class PodHandle:
         Raises ``Conflict`` where it does not run or the kernel refuses, ``Unsupported`` for what it cannot
         have.
         """
-        from carob.engine.update import update
+        from carob.engine.steer.update import update
 
         with self._attempt("updated"), self._open() as pod:
             update(pod, "" if app is None else self._app(pod, app), resources)
@@ -218,21 +220,21 @@ class PodHandle:
         ``timeout_s`` is how long it waits for that before it kills the pod; by default a little longer than
         the grace.
         """
-        from carob.engine import stop
+        from carob.engine.end import stop
 
         with self._attempt("stopped"), self._open() as pod:
             stop.stop(pod, grace_s=grace_s, timeout_s=timeout_s)
 
     def kill(self) -> None:
         """Ends the pod at once and returns when it is over."""
-        from carob.engine import stop
+        from carob.engine.end import stop
 
         with self._attempt("killed"), self._open() as pod:
             stop.kill(pod)
 
     def signal(self, number: int, *, app: str | None = None) -> None:
         """Sends a signal to the first process of an app, or of each app that runs."""
-        from carob.engine import steering
+        from carob.engine.steer import apps as steering
 
         number = inputs.whole(number, "a signal", 1, inputs.LAST_SIGNAL)
         with self._attempt("signaled"), self._open() as pod:
@@ -242,14 +244,14 @@ class PodHandle:
         """Freezes an app, or each that runs; returns when all their processes stand still. ``Conflict`` where
         none runs, ``TimedOut``.
         """
-        from carob.engine import steering
+        from carob.engine.steer import apps as steering
 
         with self._attempt("paused"), self._open() as pod:
             steering.pause(pod, self._some(pod, app))
 
     def resume(self, *, app: str | None = None) -> None:
         """Lets a paused app go on, or each; one that is not paused is fine."""
-        from carob.engine import steering
+        from carob.engine.steer import apps as steering
 
         with self._attempt("resumed"), self._open() as pod:
             steering.resume(pod, self._some(pod, app))
@@ -259,7 +261,7 @@ class PodHandle:
 
         The grace is by default the app's. ``Conflict`` where the pod is being ended.
         """
-        from carob.engine import steering
+        from carob.engine.steer import apps as steering
 
         if grace_s is not None:
             grace_s = inputs.seconds(grace_s, "a grace period", inputs.LONGEST_GRACE_S)
@@ -268,7 +270,7 @@ class PodHandle:
 
     def remove(self, *, force: bool = False) -> None:
         """Takes the pod away; a running one only with ``force``. One that is gone is fine."""
-        from carob.engine import stop
+        from carob.engine.end import stop
 
         with self._attempt("removed"):
             try:
@@ -286,7 +288,7 @@ class PodHandle:
 
     def timeline(self) -> list[Event]:
         """What has happened to the pod, in the order of time; also of one removed within the last day."""
-        from carob.engine import events
+        from carob.engine.observe import events
 
         with self._attempt("looked at"):
             return events.of_pod(self._data_dir, self.uuid)
@@ -303,21 +305,21 @@ class PodHandle:
 
     def top(self, *apps: str) -> list[ProcessInfo]:
         """The processes of these apps, by default all. ``Conflict`` where the pod does not run."""
-        from carob.engine import top
+        from carob.engine.usage import top
 
         with self._attempt("looked at"), self._open() as pod:
             return top.of_pod(pod, [self._app(pod, app) for app in apps] or status.app_names(pod))
 
     def stats(self) -> PodStats:
         """What the pod and each of its apps use now. ``Conflict`` where it does not run."""
-        from carob.engine import stats
+        from carob.engine.usage import stats
 
         with self._attempt("looked at"), self._open() as pod:
             return stats.one(pod)
 
     def follow_stats(self, *, interval_s: float = 1.0) -> Iterator[PodStats]:
         """``stats`` again and again; ends with the pod."""
-        from carob.engine import stats
+        from carob.engine.usage import stats
 
         interval_s = stats.checked_interval_s(interval_s)
         with self._attempt("looked at"), self._open() as pod:
@@ -334,7 +336,7 @@ class PodHandle:
         """What an app, or the only one, wrote: all, or of its last ``tail`` lines those from one time to
         before another (nanoseconds since 1970). ``NotFound`` for an app that is not in the pod.
         """
-        from carob.engine import output
+        from carob.engine.observe import output
 
         with self._attempt("looked at"), self._open() as pod:
             name = self._app(pod, app)
@@ -359,7 +361,7 @@ class PodHandle:
 
         Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
         """
-        from carob.engine import output
+        from carob.engine.observe import output
 
         with self._attempt("followed"), self._open() as pod:
             chosen = tuple(self._app(pod, app) for app in apps) or status.app_names(pod)
@@ -378,7 +380,7 @@ class PodHandle:
         For a ``with`` block. ``Conflict`` where an address here is taken, ``Unavailable`` where it does not
         run.
         """
-        from carob.engine.port_forward import PortForward
+        from carob.engine.forward.port_forward import PortForward
 
         with self._attempt("forwarded to"), self._open() as pod:
             return PortForward(pod, ports)
@@ -387,7 +389,7 @@ class PodHandle:
 
     def input_modes(self) -> dict[str, str]:
         """How each app reads, by its name: ``null``, ``stream`` or ``tty``."""
-        from carob.engine.attachment import input_modes
+        from carob.engine.steer.attachment import input_modes
 
         with self._attempt("looked at"), self._open() as pod:
             return input_modes(pod)
@@ -398,7 +400,7 @@ class PodHandle:
         What it writes is in its log: ``follow_logs``. With ``once`` its input ends with this attachment.
         Raises ``Conflict`` where the app does not run, or reads nothing.
         """
-        from carob.engine.attachment import Attachment
+        from carob.engine.steer.attachment import Attachment
 
         with self._attempt("attached to"), self._open() as pod:
             name = self._app(pod, app)
@@ -422,7 +424,7 @@ class PodHandle:
         columns), and SIGHUP when the caller's end of that is closed, however that comes; without one it then
         sees the end of its input, and a broken pipe where it writes.
         """
-        from carob.engine import enter
+        from carob.engine.steer import enter
 
         with self._attempt("entered"), self._open() as pod:
             name = self._app(pod, app)
@@ -446,7 +448,7 @@ class PodHandle:
         Raises ``CommandFailed`` where it cannot be started (and, with ``check``, where it fails), and
         ``TimedOut``; the process is then killed.
         """
-        from carob.engine import execution
+        from carob.engine.steer import execution
 
         data, timeout_s = inputs.payload(input, "input"), inputs.timeout(timeout_s)
         with self._attempt("entered"), self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
@@ -480,7 +482,7 @@ class PodHandle:
         return app
 
     def _buried(self) -> PodEnd:
-        from carob.engine import tombstone
+        from carob.engine.observe import tombstone
 
         record = tombstone.read(self._data_dir, self.uuid)
         if record is None:

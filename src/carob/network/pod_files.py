@@ -1,6 +1,6 @@
 """What a pod's own hosts and resolv.conf say once it is attached.
 
-They were made with the pod (``carob.engine.pod_files``) and are bound into its apps, which are about to
+They were made with the pod (``carob.engine.prepare.files``) and are bound into its apps, which are about to
 begin: so they are written in place.
 """
 

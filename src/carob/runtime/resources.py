@@ -1,7 +1,7 @@
 """Limits of an app as the OCI runtime takes them: ``linux.resources`` of runtime-spec, config-linux.md. Pure.
 
-A *settled* document is what `carob.engine.limiting` makes of a caller's ``Resources``: the same keys, with
-devices by their numbers (``"8:0"``) and the swap that memory brings with it.
+A *settled* document is what ``engine/prepare/limiting.py`` makes of a caller's ``Resources``: the same keys,
+with devices by their numbers (``"8:0"``) and the swap that memory brings with it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 
 from carob import Exited, OutOfMemory, Signaled, Unknown
 from carob.cli.exit_codes import of_ends, of_error
-from carob.engine.ends import AppEnd
+from carob.engine.observe.ends import AppEnd
 from carob.errors import AppStartFailed, CommandFailed, Conflict, InvalidInput
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from carob.cli.options import Arguments, UsageError, by_name
 from carob.cli.volumes import FOR_APPS, files, mounts, named_volumes
-from carob.engine.mounts import EmptyVolume, ImageVolume, MemoryVolume, Mount, NamedVolume
+from carob.engine.request.mounts import EmptyVolume, ImageVolume, MemoryVolume, Mount, NamedVolume
 from carob.errors import CarobError, Unsupported
 
 OPTIONS = by_name(FOR_APPS)

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from carob.engine.copy.owners import SAME, Owners
+from carob.engine.observe.owners import SAME, Owners
 from carob.errors import Conflict
 from carob.image.files.metadata import read_xattrs
 from carob.image.files.rooted import DIRECTORY, open_without_links

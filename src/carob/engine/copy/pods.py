@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from carob.engine import inputs
 from carob.engine.copy import places, roots
 from carob.engine.copy.members import Tree, of_tar
 from carob.engine.copy.target import to_tar, to_tree
+from carob.engine.request import inputs
 from carob.errors import InvalidInput
 
 if TYPE_CHECKING:

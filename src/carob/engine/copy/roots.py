@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from carob.engine import processes
-from carob.engine.copy.owners import SAME, Owners, of_process
-from carob.engine.launch_plan import read_plan
+from carob.engine.observe import processes
+from carob.engine.observe.owners import SAME, Owners, of_process
+from carob.engine.observe.plan import read_plan
 from carob.errors import CarobError, Conflict, Unsupported
 from carob.image.files.rooted import DIRECTORY, open_in_root
 from carob.linux import mount

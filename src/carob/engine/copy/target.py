@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from carob.engine.copy.owners import SAME, Owners
+from carob.engine.observe.owners import SAME, Owners
 from carob.errors import Conflict, CorruptData
 from carob.image.files.durable import write_all
 from carob.image.files.metadata import MetadataWriter, check_xattrs

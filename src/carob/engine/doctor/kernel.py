@@ -97,9 +97,7 @@ def _calls() -> Iterable[Check]:
 
 def probe(code: str, *arguments: str) -> str:
     """What goes wrong with a few lines in a process of their own; ``""`` where nothing does."""
-    import carob
-
-    path = os.path.dirname(os.path.dirname(os.path.abspath(carob.__file__)))
+    path = os.path.dirname(os.path.abspath(sys.modules["carob"].__path__[0]))
     command = [sys.executable, "-I", "-S", "-c", code, path, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)

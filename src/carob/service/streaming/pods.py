@@ -6,7 +6,7 @@ import socket
 import time
 
 from carob.aio.steps import Steps
-from carob.engine.dial import dial
+from carob.engine.forward.dial import dial
 from carob.service.streaming.process import AttachedApp, ExecProcess
 from carob.service.streaming.requests import ExecRequest
 
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from carob.aio.engine import Engine as AioEngine
     from carob.engine.engine import Engine
-    from carob.engine.execution import Execution
+    from carob.engine.steer.execution import Execution
     from carob.service.streaming.requests import AttachRequest
 
 _MOST_THREADS = 16

@@ -8,7 +8,7 @@ import os
 import termios
 
 from carob.aio.execution import Execution
-from carob.engine.ends import shell_code
+from carob.engine.observe.ends import shell_code
 from carob.errors import CarobError
 from carob.service.streaming.status import Outcome
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from carob.aio.attachment import Attachment
     from carob.aio.handle import PodHandle
-    from carob.engine.ends import AppEnd
-    from carob.engine.execution import Execution as Started
-    from carob.engine.output import LogEntry
+    from carob.engine.observe.ends import AppEnd
+    from carob.engine.observe.output import LogEntry
+    from carob.engine.steer.execution import Execution as Started
 
     Sink: TypeAlias = Callable[[bytes], Awaitable[None]]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from carob.aio.steps import Steps
-    from carob.engine.output import LogEntry
+    from carob.engine.observe.output import LogEntry
 
     Batches = AsyncGenerator[list[tuple[str, LogEntry]], None]
 

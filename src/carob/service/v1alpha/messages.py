@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from carob.engine import events as happenings
-from carob.engine.documents import AC_VERSION
+from carob.engine.appc.documents import AC_VERSION
+from carob.engine.observe import events as happenings
 from carob.service.v1alpha import api_pb2 as api
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from carob.engine.events import Event
-    from carob.engine.image_watching import ImageEvent
-    from carob.engine.rkt_images import RktImage
-    from carob.engine.rkt_pods import RktApp, RktPod
+    from carob.engine.observe.events import Event
+    from carob.engine.rkt.images import RktImage
+    from carob.engine.rkt.pods import RktApp, RktPod
+    from carob.engine.rkt.watching import ImageEvent
 
 _OCI_VERSION = "1.0"
 _POD_STATES = {

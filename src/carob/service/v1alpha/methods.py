@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from carob._version import __version__
-from carob.engine import rkt_images, rkt_pods, settings
-from carob.engine.documents import AC_VERSION
+from carob.engine import settings
+from carob.engine.appc.documents import AC_VERSION
+from carob.engine.rkt import images as rkt_images
+from carob.engine.rkt import pods as rkt_pods
 from carob.errors import InvalidInput, NotFound
 from carob.service.v1alpha import api_pb2 as api
 from carob.service.v1alpha import event_stream, log_stream

@@ -1,0 +1,1 @@
+"""The ends of pods: stopped, removed, collected, detached from their networks."""

@@ -1,0 +1,1 @@
+"""Ports of this host that lead into pods."""

@@ -1,0 +1,1 @@
+"""The images of a data directory, and the ways in and out."""

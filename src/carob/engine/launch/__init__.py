@@ -1,0 +1,1 @@
+"""From a request, or a prepared pod, to a running one."""

@@ -1,0 +1,1 @@
+"""What a data directory tells of its pods, at once or as it changes. Reads only."""

@@ -1,0 +1,1 @@
+"""From a request and images to a directory in ``prepared``."""

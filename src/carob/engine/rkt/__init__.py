@@ -1,0 +1,1 @@
+"""Pods and images as rkt's API tells of them, and pods asked for by rkt's pod manifests."""

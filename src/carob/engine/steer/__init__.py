@@ -1,0 +1,1 @@
+"""What is done to the apps of running pods, and in them."""

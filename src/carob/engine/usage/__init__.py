@@ -1,0 +1,1 @@
+"""What running pods take of their host."""

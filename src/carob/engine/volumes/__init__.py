@@ -1,0 +1,1 @@
+"""Directories that outlive pods, and what pods hold of them."""
