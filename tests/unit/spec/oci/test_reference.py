@@ -92,7 +92,8 @@ def test_nothing_else_is_raised(text: str) -> None:
     try:
         assert parse_reference(text).repository in text
     except InvalidInput as error:
-        assert repr(text) in error.message  # noqa: PT017
+        # What stands before an @ may be a password, and is not shown.
+        assert repr(text) in error.message or ("@" in text and "***@" in error.message)  # noqa: PT017
 
 
 def test_a_reference_is_a_value() -> None:
