@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -251,3 +252,20 @@ def test_wrong_calls_are_told_apart(pod: PodHandle, tree: Path, tmp_path: Path) 
     with pytest.raises(Conflict, match="is there and a directory"):
         pod.copy_in(tree / "inner" / "file", "/tmp/d")
     assert said(pod, "ls -a /tmp/d").split() == [".", "..", "file"]  # nothing half-made is left
+
+
+def test_what_others_use_by_its_name_is_not_replaced(pod: PodHandle, tree: Path, tmp_path: Path) -> None:
+    """Copying to ``/dev/null`` must not make it a file: here a node of the test's own."""
+    device, fifo, listening = tmp_path / "null", tmp_path / "fifo", tmp_path / "socket"
+    os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(listening))
+    for path in (device, fifo, listening):
+        before = path.lstat()
+        with pytest.raises(Conflict, match="device, a fifo or a socket"):
+            pod.copy_out("/bin/busybox", path)
+        assert path.lstat() == before
+    with pytest.raises(Conflict, match="device, a fifo or a socket"):
+        pod.copy_in(tree / "inner" / "file", "/dev/null")
+    assert said(pod, "echo x >/dev/null; ls -l /dev/null").startswith("c")

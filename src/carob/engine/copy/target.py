@@ -41,7 +41,8 @@ def to_tree(
     """Puts members into an open directory, each whole under its name in place of what was there.
 
     Of what is not ``trusted`` no device is made, nor does a file keep what would give a right on the host:
-    set-id bits, capabilities. What is a directory is not replaced by something else, nor the reverse.
+    set-id bits, capabilities. What is a directory is not replaced by something else, nor the reverse; a
+    device, a fifo or a socket is never replaced: others use it by its name.
     """
     tree = _Tree(base_fd, owners, trusted=trusted, keeps_owners=keeps_owners)
     try:
@@ -132,6 +133,7 @@ class _Tree:
 
     def _put(self, name: bytes, make: Callable[[bytes], None]) -> None:
         """Makes something under a name of its own beside the one that it then takes."""
+        self._check_replaceable(name)
         temporary = b".carob-" + os.urandom(8).hex().encode()
         try:
             make(temporary)
@@ -142,6 +144,15 @@ class _Tree:
                 os.unlink(temporary, dir_fd=self._parent_fd)
             except FileNotFoundError:
                 pass
+
+    def _check_replaceable(self, name: bytes) -> None:
+        try:
+            mode = os.stat(name, dir_fd=self._parent_fd, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            shown = repr(os.fsdecode(name))
+            raise Conflict(f"{shown} is there and a device, a fifo or a socket", hint="remove it first")
 
     def _write(self, name: bytes, entry: Entry, data: Iterable[memoryview]) -> None:
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self._parent_fd)
