@@ -164,3 +164,17 @@ def test_a_source_that_was_replaced_since_prepare_is_noted(hostile: Engine, tmp_
     pod.wait(timeout_s=SOON_S)
     log = host_view.pod_directory(hostile.data_dir, pod.uuid) / "carob/supervisor.log"
     assert f"{source} is not what it was when the pod was prepared" in log.read_text()
+
+
+def test_the_whole_host_and_links_up_to_it_are_the_hosts(hostile: Engine, tmp_path: Path) -> None:
+    """Init covers the host's root with its own, which must neither show nor be where ``..`` leads."""
+    (tmp_path / "file").write_text("of the host\n")
+    up = tmp_path / "up"
+    up.symlink_to("../" * 40 + str(tmp_path / "file").lstrip("/"))
+    mounts = [Mount("/", "/host"), Mount(up, "/linked"), Mount("/", "/part", subpath=str(tmp_path)[1:])]
+    script = f"cat /host{tmp_path}/file /linked /part/file; ls -d /host/pod /host/apps 2>/dev/null; ls /host"
+    with hostile.run(App("hostile", ["sh", "-c", script], mounts=mounts)) as pod:
+        pod.wait(timeout_s=60)
+        said = pod.logs().text().splitlines()
+    assert said[:3] == ["of the host"] * 3
+    assert set(said[3:]) == {name for name in os.listdir("/") if not name.startswith(".")}

@@ -26,17 +26,34 @@ def open_tree(source: str, subpath: str, *, recursive: bool) -> int:
     ``source`` may lead through symbolic links, ``subpath`` not: who can write below ``source`` may be another
     app. Once it is open nobody can put something else in its place.
     """
-    if not subpath:
-        return mount.clone_tree(source, recursive=recursive)
-    top = os.open(source, os.O_PATH | os.O_CLOEXEC)
+    found = _found(source)
     try:
-        inner = open_beneath(subpath, top)
+        if subpath:
+            top, found = found, -1
+            try:
+                found = open_beneath(subpath, top)
+            finally:
+                os.close(top)
+        return mount.clone_tree("", recursive=recursive, dir_fd=found)
     finally:
-        os.close(top)
+        if found >= 0:
+            os.close(found)
+
+
+def _found(source: str) -> int:
+    """What a path of the host leads to. Init's new root covers the host's, and the kernel would go there from
+    ``..`` of the host's; so links are followed here, and then neither a link nor ``..`` is on the way.
+
+    The links of processes in /proc are no paths: those are left to the kernel.
+    """
+    if source.startswith("/proc/"):
+        return os.open(source, os.O_PATH | os.O_CLOEXEC)
+    path = os.path.realpath(source, strict=True)
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
-        return mount.clone_tree("", recursive=recursive, dir_fd=inner)
+        return open_beneath(path[1:] or ".", root)
     finally:
-        os.close(inner)
+        os.close(root)
 
 
 def handed(plan: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

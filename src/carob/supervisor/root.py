@@ -37,6 +37,8 @@ class Root:
         mount.set_propagation("/", mount.MS_PRIVATE)
         self._top = mount.new("tmpfs", [("size", "16m"), ("mode", "755")], _NO_SET_ID, "carob")
         mount.attach(os.dup(self._top), "/")
+        # A volume of the whole host has all that is mounted below "/", but not this.
+        mount.set_attributes(self._top, 0, propagation=mount.MS_UNBINDABLE)
         for name in _DIRECTORIES:
             os.mkdir(name, 0o755, dir_fd=self._top)
         mount.attach(mount.new("proc", []), "proc", dir_fd=self._top)
