@@ -215,7 +215,7 @@ def test_prepared_and_ended_pods_can_be_copied_from(engine: Engine, tmp_path: Pa
     assert (tmp_path / "new").read_text() == "made\n"
     with pytest.raises(Conflict, match="does not run"):
         pod.copy_in(tmp_path / "new", "/new")
-    before = Path("/proc/self/mountinfo").read_text()
+    before = Path("/proc/1/mountinfo").read_text()
     assert "carob" not in before or str(engine.data_dir) not in before
     pod.remove()
 
@@ -269,3 +269,16 @@ def test_what_others_use_by_its_name_is_not_replaced(pod: PodHandle, tree: Path,
     with pytest.raises(Conflict, match="device, a fifo or a socket"):
         pod.copy_in(tree / "inner" / "file", "/dev/null")
     assert said(pod, "echo x >/dev/null; ls -l /dev/null").startswith("c")
+
+
+def test_what_is_no_plain_file_is_read_or_refused(pod: PodHandle, tmp_path: Path) -> None:
+    pod.copy_out("/proc/1/mountinfo", tmp_path / "view")
+    assert b"/proc" in (tmp_path / "view").read_bytes()
+    pod.copy_out("/sys/kernel/mm/transparent_hugepage/enabled", tmp_path / "sys")
+    assert b"never" in (tmp_path / "sys").read_bytes()
+    with pytest.raises(InvalidInput, match="is a device"):
+        pod.copy_out("/dev/zero", tmp_path / "zero")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(tmp_path / "listening"))
+    with pytest.raises(InvalidInput, match="is a socket"):
+        pod.copy_in(tmp_path / "listening", "/tmp/x")

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from carob.engine.observe.owners import SAME, Owners
-from carob.errors import Conflict
+from carob.errors import Conflict, InvalidInput
 from carob.image.files.metadata import read_xattrs
 from carob.image.files.rooted import DIRECTORY, open_without_links
 from carob.image.tar.entry import DEVICES, Entry, EntryType
@@ -33,6 +33,7 @@ _TYPES = {
 _WENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 # Views of the kernel, endless or meaningless elsewhere: proc, sysfs, cgroup and cgroup2 (statfs(2)).
 _VIEWS = frozenset((0x9FA0, 0x62656572, 0x27E0EB, 0x63677270))
+_VIEW_BYTES = 1 << 24
 
 
 def of_tar(fd: int, what: str) -> Iterator[Member]:
@@ -46,7 +47,8 @@ class Tree:
     """What is at ``name`` in an open directory and below it, as members whose paths begin with ``shown``.
 
     With no ``shown`` the members are what is in that directory, and not it itself. No link is followed.
-    Sockets are left out, which mean nothing without their process, and so is what is in /proc and /sys.
+    Sockets are left out, which mean nothing without their process, and so is what is in /proc and /sys; a
+    socket that is ``name`` itself is refused (``InvalidInput``), and such a file of the kernel's read whole.
     ``owners`` turns what the host sees into what the members say. What is removed meanwhile is left out;
     ``Conflict`` where a file shrinks.
     """
@@ -59,12 +61,14 @@ class Tree:
         self._linked: dict[tuple[int, int], bytes] = {}
 
     def __iter__(self) -> Iterator[Member]:
-        is_directory = False
+        kind = None
         for member in self._members(self._dir_fd, self._name, self._shown):
-            is_directory = member[0].type is EntryType.DIRECTORY
+            kind = member[0].type
             if self._shown:
                 yield member
-        if not is_directory:
+        if kind is None:
+            raise InvalidInput(f"{os.fsdecode(self._name)!r} is a socket: there is nothing to copy")
+        if kind is not EntryType.DIRECTORY:
             return
         top_fd = os.open(self._name, DIRECTORY | os.O_NOFOLLOW, dir_fd=self._dir_fd)
         try:
@@ -124,6 +128,10 @@ class Tree:
             return self._entry(path, EntryType.HARD_LINK, status, target=first), ()
         entry = self._entry(path, EntryType.FILE, status)
         entry.xattrs = read_xattrs(fd)
+        if file_system_type(fd) in _VIEWS:
+            content = _read_view(fd, path)
+            entry.size_bytes = len(content)
+            return entry, (memoryview(content),)
         return entry, _data(fd, entry)
 
     def _entry(self, path: bytes, kind: EntryType, status: os.stat_result, *, target: bytes = b"") -> Entry:
@@ -155,6 +163,17 @@ def open_regular(dir_fd: int, name: bytes) -> int:
         return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(found)
+
+
+def _read_view(fd: int, path: bytes) -> bytes:
+    """What the kernel tells in a file whose size means nothing."""
+    content = bytearray()
+    while piece := os.read(fd, PIECE_BYTES):
+        content += piece
+        if len(content) > _VIEW_BYTES:
+            shown = repr(os.fsdecode(path))
+            raise InvalidInput(f"{shown} is of the kernel, and has more than {_VIEW_BYTES} bytes")
+    return bytes(content)
 
 
 def _data(fd: int, entry: Entry) -> Iterator[memoryview]:

@@ -48,16 +48,18 @@ class Files:
 class Source:
     """What is copied: ``name`` in the open directory ``dir_fd``; ``own_name`` is what it is called.
 
-    ``is_directory``; ``contents`` says that only what is in it is meant.
+    ``is_directory``, ``is_device``; ``contents`` says that only what is in it is meant.
     """
 
-    __slots__ = ("contents", "dir_fd", "is_directory", "name", "own_name")
+    __slots__ = ("contents", "dir_fd", "is_device", "is_directory", "name", "own_name")
 
     def __init__(self, dir_fd: int, name: bytes, own_name: bytes, *, contents: bool) -> None:
         self.dir_fd = dir_fd
         self.name = name
         self.own_name = own_name
-        self.is_directory = stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
+        mode = os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode
+        self.is_directory = stat.S_ISDIR(mode)
+        self.is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
         self.contents = contents and self.is_directory
 
 

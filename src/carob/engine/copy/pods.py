@@ -48,6 +48,8 @@ def copy_out(pod: Pod, app: str, path: str, target: str | int, *, follow_links: 
                 name = b"" if copied.contents else copied.own_name
                 to_tar(Tree(copied.dir_fd, copied.name, name, owners), target)
                 return
+            if copied.is_device:
+                raise InvalidInput(f"{path!r} is a device: none of an app's is made here")
             with places.target(_HERE, os.fsencode(target), copied) as (base_fd, name):
                 members = Tree(copied.dir_fd, copied.name, name, owners)
                 to_tree(members, base_fd, trusted=False, keeps_owners=_may_give_away())
