@@ -46,7 +46,7 @@ def run(arguments: Arguments, context: Context) -> int:
         raise UsageError(f"pod {handle.uuid} {what}", hint=f"--app is one of {', '.join(modes)}")
     if modes[app] == "null" or arguments.has("--no-stdin"):
         _pass_on(handle, app, since_ns)
-        return shell_code(handle.wait().apps[app])
+        return _status(handle, app)
     reader = interaction.Interaction(app, tty=modes[app] == "tty" and os.isatty(0))
     keys = interaction.DetachKeys(arguments.text("--detach-keys") or DEFAULT_KEYS)
     try:
@@ -56,7 +56,13 @@ def run(arguments: Arguments, context: Context) -> int:
         return exit_codes.SUCCESS
     except Signaled as signaled:
         return 128 + signaled.number
-    return shell_code(handle.wait().apps[app])
+    return _status(handle, app)
+
+
+def _status(handle: PodHandle, app: str) -> int:
+    end = handle.wait().apps[app]
+    foreground.say_unknown({app: end})
+    return shell_code(end)
 
 
 def _pass_on(handle: PodHandle, app: str, since_ns: int) -> None:

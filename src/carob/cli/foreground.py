@@ -6,16 +6,18 @@ from carob.cli import exit_codes
 from carob.cli.interrupts import Interrupted, Interrupts
 from carob.cli.output import STDERR, STDOUT, say, say_error, write, write_bytes
 from carob.engine.launch.supervision import MADE, PREPARED
+from carob.engine.observe.ends import Unknown
 from carob.errors import AppStartFailed, CarobError, Conflict, LostRace, NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from carob.cli.context import Context
     from carob.cli.interaction import Session
     from carob.engine.handle import PodHandle
     from carob.engine.launch.supervision import Progress
+    from carob.engine.observe.ends import AppEnd
     from carob.engine.observe.output import LogEntry
 
     Start = Callable[[Progress], PodHandle]
@@ -190,7 +192,17 @@ def _attend(context: Context, handle: PodHandle, interrupts: Interrupts, session
             failed = _pass_all_on(handle, interrupts)
     end = handle.wait()
     context.debug(f"ended: {end}")
-    return failed or exit_codes.of_ends(end.apps, end.outcome)
+    status = failed or exit_codes.of_ends(end.apps, end.outcome)
+    if status == exit_codes.FAILED and not failed:
+        say_unknown(end.apps)
+    return status
+
+
+def say_unknown(ends: Mapping[str, AppEnd]) -> None:
+    """Tells of the apps whose end nobody saw: the exit status alone would be taken for carob's failure."""
+    for name, end in ends.items():
+        if isinstance(end, Unknown):
+            say(f"how app {name} ended is not known: {end.reason}")
 
 
 def _pass_all_on(handle: PodHandle, interrupts: Interrupts) -> int:
