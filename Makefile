@@ -1,12 +1,12 @@
 # carob's make targets. `make help` lists them; the README says what a bare system needs before them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench coverage lock clean
+.PHONY: help setup demo test check format bench crash-test coverage lock clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## install what the command needs: missing Debian packages, and .venv/bin/carob
 	@setup/install --user
@@ -31,6 +31,11 @@ format: ## let ruff sort imports and lay out the code
 	@setup/install --test
 	$(PYTHON) -m ruff check --fix --select I .
 	$(PYTHON) -m ruff format .
+
+crash-test: ## kill every operation at every point of each of its processes; goes on where it was cut short
+	@setup/install --test
+	@mkdir -p .cache
+	@$(PYTHON) -m tests.crash --results .cache/crash-points.jsonl $(CRASH_ARGS)
 
 bench: ## measure side by side with bare crun and podman; podman is installed, its services are not enabled
 	@setup/install --bench

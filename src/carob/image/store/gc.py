@@ -175,7 +175,9 @@ class _Collection:
         for name in _names(directory):
             if name.endswith(TURN):
                 self._remove_turn(f"{directory}/{name}")
-            elif name not in FIXED_TEMPORARIES:
+            elif name in FIXED_TEMPORARIES:
+                self._try(f"{directory}/{name}", partial(self._remove_fixed, f"{directory}/{name}"))
+            else:
                 paths.append(f"{directory}/{name}")
         for part in _parts(paths):
             for path, held in self._lock_all((path, path) for path in part).items():
@@ -183,6 +185,14 @@ class _Collection:
                     if path.endswith(PARTIAL) and _age_s(held.fd) < partial_grace_s:
                         continue
                     self._try(path, partial(remove_tree, path))
+
+    def _remove_fixed(self, path: str) -> None:
+        """A file that only who changes the index writes: nobody does while that is locked."""
+        held = lock(self._layout.path, exclusive=True, wait=False)
+        if held is None:
+            return
+        with held:
+            remove_tree(path)
 
     def _remove_workplace(self, path: str) -> None:
         """Where a layer was being unpacked, by a process that is dead."""

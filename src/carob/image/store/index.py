@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FIXED_TEMPORARIES = frozenset((INDEX_FILE, LAYOUT_FILE))
-"""Temporary names that only who holds the layout's lock uses; garbage collection leaves them alone."""
+"""Temporary names that only who holds the layout's lock uses."""
 
 
 def update_index(layout: Layout, change: Callable[[list[Any]], list[Any]]) -> None:

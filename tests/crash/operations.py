@@ -1,0 +1,82 @@
+"""The operations that are killed: what was there before, and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.crash.world import World
+
+_FAILS = ("--", "sh", "-c", "echo said; exit 7")
+_STAYS = ("--", "sleep", "1000")
+
+
+class Operation(NamedTuple):
+    """``before`` makes what the operation needs, and returns the words of its command line."""
+
+    name: str
+    before: Callable[[World], list[str]]
+
+
+def _running(world: World, *options: str) -> str:
+    return world.must("run", "--detach", *options, "busybox", *_STAYS).strip()
+
+
+def _prepared(world: World) -> str:
+    return world.must("prepare", "busybox", *_FAILS).strip()
+
+
+def _exited(world: World) -> str:
+    uuid = _prepared(world)
+    world.call("run-prepared", uuid)
+    return uuid
+
+
+def _paused(world: World) -> str:
+    uuid = _running(world)
+    world.must("pause", uuid)
+    return uuid
+
+
+def _marked(world: World) -> list[str]:
+    _exited(world)
+    world.must("gc", "--grace-period=1h")
+    _exited(world)
+    _prepared(world)
+    return ["gc", "--grace-period=0s", "--expire-prepared=0s"]
+
+
+def _imported(world: World) -> list[str]:
+    return ["image", "import", str(world.image), "--name", "other"]
+
+
+def _to_remove(world: World) -> list[str]:
+    world.must("image", "import", str(world.image), "--name", "other")
+    return ["image", "rm", "other"]
+
+
+OPERATIONS = {
+    one.name: one
+    for one in (
+        Operation("prepare", lambda _: ["prepare", "busybox", *_FAILS]),
+        Operation("run", lambda _: ["run", "busybox", *_FAILS]),
+        Operation("run --rm", lambda _: ["run", "--rm", "busybox", *_FAILS]),
+        Operation("run --detach", lambda _: ["run", "--detach", "busybox", *_STAYS]),
+        Operation("run-prepared", lambda world: ["run-prepared", _prepared(world)]),
+        Operation("stop", lambda world: ["stop", "--grace=0s", _running(world)]),
+        Operation("kill", lambda world: ["kill", _running(world)]),
+        Operation("pause", lambda world: ["pause", _running(world)]),
+        Operation("resume", lambda world: ["resume", _paused(world)]),
+        Operation("stop a paused one", lambda world: ["stop", "--grace=0s", _paused(world)]),
+        Operation("restart", lambda world: ["restart", _running(world)]),
+        Operation("enter", lambda world: ["enter", _running(world), "sh", "-c", "exit 7"]),
+        Operation("rm", lambda world: ["rm", _exited(world)]),
+        Operation("rm --force", lambda world: ["rm", "--force", _running(world)]),
+        Operation("gc", _marked),
+        Operation("image import", _imported),
+        Operation("image rm", _to_remove),
+        Operation("image gc", lambda world: [*_to_remove(world)[:0], "image", "gc"]),
+        Operation("run with a volume", lambda _: ["run", "--volume", "named:/data", "busybox", *_FAILS]),
+        Operation("run with a network", lambda _: ["run", "--network", "default", "busybox", *_FAILS]),
+    )
+}
