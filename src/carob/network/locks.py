@@ -8,6 +8,7 @@ import time
 from carob.errors import TimedOut
 from carob.linux.flock import FileLock
 from carob.network.failure import failed
+from carob.network.places import make_private
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _open(path: str) -> FileLock:
         try:
             return FileLock(path, file=True, create_mode=_MODE)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            make_private(os.path.dirname(path))
             return FileLock(path, file=True, create_mode=_MODE)
     except OSError as error:
         raise failed(error, f"cannot open {path}") from error

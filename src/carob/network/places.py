@@ -66,6 +66,23 @@ class Places:
         return f"{self.state}/locks/.filter-setup"
 
 
+def make_private(path: str) -> None:
+    """Makes a directory of this boot's state where it is missing, and those above it, each for its owner
+    alone; but for ``carob`` and what is above, where others have theirs. Raises ``OSError``.
+    """
+    above, name = os.path.split(path)
+    if name == "carob":
+        os.makedirs(path, 0o755, exist_ok=True)
+        return
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_private(above)
+        make_private(path)
+
+
 def places_of(document: dict[str, Any]) -> Places:
     """The places that a document of ``Places.document`` names."""
     return Places(plugins=tuple(document["plugins"]), state=document["state"])

@@ -7,6 +7,7 @@ import os
 from carob.errors import CommandFailed, CorruptData, InvalidInput
 from carob.linux.files import OPEN_DIRECTORY, read_file
 from carob.network import plugins
+from carob.network.places import make_private
 from carob.network.record import replace_file
 from carob.network.tasks import Runner
 from carob.protocol.compact_json import dumps, loads
@@ -78,7 +79,7 @@ def _read(places: Places) -> dict[str, tuple[str, tuple[str, ...]]]:
 def _write(places: Places, known: dict[str, tuple[str, tuple[str, ...]]]) -> None:
     document: dict[str, Any] = {path: [stamp, list(found)] for path, (stamp, found) in known.items()}
     try:
-        os.makedirs(places.state, 0o700, exist_ok=True)
+        make_private(places.state)
         fd = os.open(places.state, OPEN_DIRECTORY)
     except OSError:
         return  # it is asked again next time

@@ -18,6 +18,7 @@ from carob.errors import CorruptData, NotFound
 from carob.linux.files import OPEN_DIRECTORY, open_directory_beneath, read_file, write_all
 from carob.network.attachment import Plan, parse_plan
 from carob.network.failure import failed, is_shortage
+from carob.network.places import make_private
 from carob.protocol.compact_json import dumps, loads
 
 TYPE_CHECKING = False
@@ -213,7 +214,7 @@ def make_state_record(path: str) -> Record:
     Raises ``PermissionDenied`` and its like.
     """
     try:
-        os.makedirs(path, 0o700, exist_ok=True)
+        make_private(path)
         return Record(os.open(path, OPEN_DIRECTORY | os.O_NOFOLLOW))
     except OSError as error:
         raise failed(error, f"cannot make {path}") from error
