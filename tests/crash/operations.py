@@ -46,13 +46,23 @@ def _marked(world: World) -> list[str]:
     return ["gc", "--grace-period=0s", "--expire-prepared=0s"]
 
 
-def _imported(world: World) -> list[str]:
-    return ["image", "import", str(world.image), "--name", "other"]
+def _other(world: World) -> list[str]:
+    """An image of one more layer than the usual one, to be taken in."""
+    more = world.top / "more"
+    (more / "etc").mkdir(parents=True, exist_ok=True)
+    (more / "etc/file").write_text("another layer\n")
+    return ["image", "import", str(more), "--name", "other"]
 
 
 def _to_remove(world: World) -> list[str]:
-    world.must("image", "import", str(world.image), "--name", "other")
+    world.must(*_other(world))
     return ["image", "rm", "other"]
+
+
+def _to_collect(world: World) -> list[str]:
+    world.must(*_other(world))
+    world.must("image", "rm", "other")
+    return ["image", "gc"]
 
 
 OPERATIONS = {
@@ -73,10 +83,11 @@ OPERATIONS = {
         Operation("rm", lambda world: ["rm", _exited(world)]),
         Operation("rm --force", lambda world: ["rm", "--force", _running(world)]),
         Operation("gc", _marked),
-        Operation("image import", _imported),
+        Operation("image import", _other),
+        Operation("image load", lambda world: ["image", "load", str(world.image)]),
         Operation("image rm", _to_remove),
-        Operation("image gc", lambda world: [*_to_remove(world)[:0], "image", "gc"]),
+        Operation("image gc", _to_collect),
         Operation("run with a volume", lambda _: ["run", "--volume", "named:/data", "busybox", *_FAILS]),
-        Operation("run with a network", lambda _: ["run", "--network", "default", "busybox", *_FAILS]),
+        Operation("run with a network", lambda _: ["run", "--net=default", "busybox", *_FAILS]),
     )
 }

@@ -13,7 +13,7 @@ from tests.crash import calls
 from tests.crash.operations import Operation
 from tests.crash.ptrace import Call, Traced
 from tests.crash.roles import KILLED, Roles
-from tests.crash.world import Violation, World
+from tests.crash.world import CODE, Violation, World
 
 _LIMIT_S = 60.0
 
@@ -51,7 +51,10 @@ def survey(world: World, operation: Operation) -> Seen:
         else:
             points[roles[call.pid]] += 1
 
-    _trace(world, operation.before(world), roles, look, lambda: False)
+    words = operation.before(world)
+    status, said = _trace(world, words, roles, look, lambda: False)
+    if status not in (0, CODE):
+        raise Violation(f"{' '.join(words)} ends with {status}: {said}")
     return Seen(points, passed)
 
 
@@ -71,7 +74,7 @@ def kill(world: World, operation: Operation, point: Point) -> Outcome:
             killed = calls.NAMES.get(call.number, str(call.number))
             os.kill(roles.process_of(call.pid), signal.SIGKILL)
 
-    output = _trace(world, words, roles, look, lambda: bool(killed))
+    _, output = _trace(world, words, roles, look, lambda: bool(killed))
     return Outcome(killed, output)
 
 
@@ -81,7 +84,8 @@ def _trace(
     roles: Roles,
     look: Callable[[Call], None],
     is_enough: Callable[[], bool],
-) -> str:
+) -> tuple[int, str]:
+    """Runs the command line traced; returns its exit status, negative for a signal, and what it said."""
     path = world.top / "output"
     with open(path, "wb") as file:
         traced = Traced(roles.became, look)
@@ -107,7 +111,7 @@ def _trace(
     said = path.read_text(errors="replace")
     if "Traceback" in said:
         raise Violation(f"{' '.join(words)}: {said}")
-    return said
+    return os.waitstatus_to_exitcode(traced.status), said
 
 
 def points_of(seen: Seen) -> list[Point]:

@@ -148,6 +148,7 @@ class World:
             if removed.returncode not in (0, 125):
                 raise Violation(f"rm --force: {removed.returncode}: {removed.stderr}")
         self.must("gc", "--grace-period=0s", "--expire-prepared=0s")
+        self.call("image", "rm", "other")
         self.must("image", "gc")
         self.must("image", "verify")
         deadline = time.monotonic() + 10
