@@ -178,3 +178,12 @@ def test_the_whole_host_and_links_up_to_it_are_the_hosts(hostile: Engine, tmp_pa
         said = pod.logs().text().splitlines()
     assert said[:3] == ["of the host"] * 3
     assert set(said[3:]) == {name for name in os.listdir("/") if not name.startswith(".")}
+
+
+def test_a_link_of_proc_is_no_source(hostile: Engine, tmp_path: Path) -> None:
+    """In init it would lead to what init has open."""
+    link = tmp_path / "link"
+    link.symlink_to("/dev/fd/4")
+    for source in ("/proc/self/fd/4", "/proc/self/exe", link):
+        with pytest.raises(InvalidInput, match="a link of /proc"):
+            hostile.run(App("hostile", ["true"], mounts=[Mount(source, "/data")]))

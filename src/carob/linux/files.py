@@ -27,6 +27,7 @@ RESOLVE_BENEATH = 0x08
 
 _LISTING_BYTES = 1 << 16
 _STATFS_BYTES = 128
+_MOST_LINKS = 40
 _temporary_count = 0
 
 
@@ -178,6 +179,40 @@ def open_beneath(name: str, dir_fd: int) -> int:
     resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
     how = pointer_struct((os.O_PATH | os.O_CLOEXEC, 0, resolve))
     return syscall(SYS_OPENAT2, dir_fd, name, how, len(how), path=name)
+
+
+def without_links(path: str) -> str:
+    """Where an absolute path leads, with no symbolic link and no ``..`` left in it.
+
+    Raises ``OSError``: EBADF for a link in /proc, which leads elsewhere in another process; ELOOP; ENOENT.
+    """
+    waiting = path.split("/")[::-1]
+    found = ""
+    links = 0
+    while waiting:
+        name = waiting.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            found = found.rpartition("/")[0]
+            continue
+        inner = f"{found}/{name}"
+        try:
+            target = os.readlink(inner)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            found = inner
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if inner.startswith("/proc/"):
+            raise OSError(errno.EBADF, "it leads through a link of /proc, which is another in the pod", path)
+        if target.startswith("/"):
+            found = ""
+        waiting += target.split("/")[::-1]
+    return found or "/"
 
 
 def file_system_type(fd: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from carob.linux import mount
-from carob.linux.files import open_beneath
+from carob.linux.files import open_beneath, without_links
 from carob.supervisor import channel as channels
 
 TYPE_CHECKING = False
@@ -43,12 +43,8 @@ def open_tree(source: str, subpath: str, *, recursive: bool) -> int:
 def _found(source: str) -> int:
     """What a path of the host leads to. Init's new root covers the host's, and the kernel would go there from
     ``..`` of the host's; so links are followed here, and then neither a link nor ``..`` is on the way.
-
-    The links of processes in /proc are no paths: those are left to the kernel.
     """
-    if source.startswith("/proc/"):
-        return os.open(source, os.O_PATH | os.O_CLOEXEC)
-    path = os.path.realpath(source, strict=True)
+    path = without_links(source)
     root = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         return open_beneath(path[1:] or ".", root)

@@ -189,3 +189,25 @@ def test_the_type_of_a_file_system() -> None:
         assert files.file_system_type(fd) == 0x9FA0  # PROC_SUPER_MAGIC
     finally:
         os.close(fd)
+
+
+def test_links_are_followed_as_the_kernel_does(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").touch()
+    for name, target in {
+        "relative": "a/b",
+        "absolute": str(tmp_path / "a"),
+        "up": "a/../relative/../b/file",
+        "root": "/",
+        "above": "../" * 50 + str(tmp_path / "a")[1:],
+        "chain": "up",
+    }.items():
+        (tmp_path / name).symlink_to(target)
+    for name in ("relative/file", "absolute/b", "up", "chain", "root", "above/b/file", "a//b/./file/"):
+        assert files.without_links(f"{tmp_path}/{name}") == os.path.realpath(f"{tmp_path}/{name}")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, number in (("loop", errno.ELOOP), ("nothing/x", errno.ENOENT), ("a/b/file/x", errno.ENOTDIR)):
+        with pytest.raises(OSError, match=os.strerror(number)):
+            files.without_links(f"{tmp_path}/{name}")
+    with pytest.raises(OSError, match="a link of /proc"):
+        files.without_links("/proc/self/status")

@@ -12,7 +12,7 @@ import stat
 
 from carob.engine.request.mounts import ImageVolume, NamedVolume
 from carob.errors import InvalidInput, NotFound
-from carob.linux.files import open_beneath
+from carob.linux.files import open_beneath, without_links
 from carob.pod.failure import failed
 
 TYPE_CHECKING = False
@@ -98,16 +98,18 @@ def _check_target(target: str, name: str, tree: Tree) -> None:
 def _look_at(mount: Mount, path: str, what: str) -> list[int]:
     """The device and inode of what a mount of the path would show now."""
     try:
-        top = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        top = os.open(without_links(path), os.O_PATH | os.O_CLOEXEC)
         try:
             found = os.fstat(top) if not mount.subpath else _look_beneath(top, mount.subpath)
         finally:
             os.close(top)
     except OSError as error:
         where = f"{what}, at {mount.subpath}," if mount.subpath else what
+        if error.errno == errno.EBADF:
+            raise InvalidInput(f"{what}: {error.strerror}", hint="name what it leads to") from error
         if error.errno not in _NOT_THERE:
             raise failed(error, f"{where} cannot be looked at") from error
-        hint = "a subpath has no symbolic links" if error.errno == errno.ELOOP else ""
+        hint = "a subpath has no symbolic links" if mount.subpath and error.errno == errno.ELOOP else ""
         raise NotFound(
             f"{where} is not there: {error.strerror}", hint=hint or "make the file or directory first"
         ) from error
