@@ -6,6 +6,7 @@ for ext4, 5.15 for btrfs, 5.19 for overlays over them, 6.3 for tmpfs.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from carob.linux import mount, namespaces
@@ -24,7 +25,7 @@ _MOUNT_ATTR_IDMAP = 0x00100000
 
 def map_lines(ranges: Sequence[Range]) -> bytes:
     """Ranges of owners as ``/proc/<pid>/uid_map`` takes them (user_namespaces(7))."""
-    return b"".join(b"%d %d %d\n" % one for one in ranges)
+    return b"".join(b"%d %d %d\n" % tuple(one) for one in ranges)
 
 
 def new_user_namespace(uids: Sequence[Range], gids: Sequence[Range]) -> int:
@@ -51,38 +52,46 @@ def new_user_namespace(uids: Sequence[Range], gids: Sequence[Range]) -> int:
         os.waitpid(pid, 0)
 
 
-def clone_idmapped(path: str, user_namespace: int) -> int:
-    """The descriptor of a detached copy of the mount that shows ``path``, its owners mapped: who is 0 on disk
-    is who is 0 in ``user_namespace``. EINVAL where the file system cannot.
-    """
-    fd = mount.clone_tree(path)
-    try:
-        structure = _sys.pointer_struct((_MOUNT_ATTR_IDMAP, 0, 0, user_namespace))
-        _sys.syscall(
-            _sys.SYS_MOUNT_SETATTR, fd, "", mount.AT_EMPTY_PATH, structure, len(structure), path=path
-        )
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+class Mapping:
+    """An open user namespace, and whom it maps: how the files of its pod get their owners."""
 
+    __slots__ = ("descriptor", "gids", "uids")
 
-def overlay_idmapped(
-    lower_dirs: Sequence[str], user_namespace: int, upper: str, work: str, attributes: int = 0
-) -> int:
-    """Like ``mount.overlay``, with the layers' owners mapped; ``upper`` and ``work`` have the owners that the
-    namespace has outside. Linux 6.5 for ``lowerdir+``, 6.15 for layers that are mounted nowhere.
-    """
-    opened: list[int] = []
-    try:
-        for path in lower_dirs:
-            opened.append(clone_idmapped(path, user_namespace))
-        for path in (upper, work):
-            opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-        *lower, upper_name, work_name = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
-        options: list[tuple[str, str | None]] = [("lowerdir+", name) for name in lower]
-        options += [("upperdir", upper_name), ("workdir", work_name)]
-        return mount.new("overlay", options, attributes, "carob")
-    finally:
-        for descriptor in opened:
+    def __init__(self, descriptor: int, uids: Sequence[Range], gids: Sequence[Range]) -> None:
+        self.descriptor = descriptor
+        self.uids = uids
+        self.gids = gids
+
+    def outside(self, uid: int, gid: int) -> tuple[int, int]:
+        """Who that is on the host. Raises ``OSError`` for owners that the namespace has not got."""
+        return _outside(uid, self.uids, "user"), _outside(gid, self.gids, "group")
+
+    def show(self, mount_fd: int, what: str, *, recursive: bool = False) -> None:
+        """Maps the owners that a mount shows which is attached nowhere yet: who is 0 on disk is who is 0 in
+        the namespace. ``OSError`` names ``what``, where its file system cannot.
+        """
+        structure = _sys.pointer_struct((_MOUNT_ATTR_IDMAP, 0, 0, self.descriptor))
+        flags = mount.AT_EMPTY_PATH | (mount.AT_RECURSIVE if recursive else 0)
+        try:
+            _sys.syscall(_sys.SYS_MOUNT_SETATTR, mount_fd, "", flags, structure, len(structure), path=what)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                error.strerror = "its file system cannot map owners (idmapped mounts)"
+            raise
+
+    def clone(self, path: str) -> int:
+        """The descriptor of a detached copy of the mount that shows ``path``, its owners mapped."""
+        descriptor = mount.clone_tree(path)
+        try:
+            self.show(descriptor, path)
+        except BaseException:
             os.close(descriptor)
+            raise
+        return descriptor
+
+
+def _outside(number: int, ranges: Sequence[Range], what: str) -> int:
+    for inside, outside, count in ranges:
+        if inside <= number < inside + count:
+            return outside + number - inside
+    raise OSError(errno.EOVERFLOW, f"the pod's user namespace has no {what} {number}")
