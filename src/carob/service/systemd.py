@@ -1,7 +1,4 @@
-"""What systemd and a service say to each other: sockets handed in, and how far it is.
-
-Sources: sd_listen_fds(3), sd_notify(3).
-"""
+"""Sockets that systemd hands to a service (sd_listen_fds(3)); what it is told is ``carob.linux.notify``."""
 
 from __future__ import annotations
 
@@ -48,15 +45,3 @@ def _checked(fd: int) -> socket.socket:
         )
     found.setblocking(False)
     return found
-
-
-def notify(state: str) -> None:
-    """Tells the service manager ``READY=1`` and the like, where there is one that listens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-        try:
-            sender.sendto(state.encode(), address.replace("@", "\0", 1))
-        except OSError:
-            return  # it does not listen any more, and a service that serves is worth more than word of it
