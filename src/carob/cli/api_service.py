@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     "api-service",
-    "answer other programs: rkt's v1alpha API over gRPC",
+    "answer other programs over gRPC: rkt's v1alpha API, and Kubernetes' CRI",
     options=(
         Option(
             "--listen",
@@ -28,6 +28,13 @@ COMMAND = Command(
         ),
         Option("--tls-key", "its key, in PEM", "FILE"),
         Option("--tls-client-ca", "whose certificates callers must show, in PEM", "FILE"),
+        Option(
+            "--cri",
+            "serve Kubernetes' container runtime interface there, to this user alone; and nothing else where"
+            " --listen is not given",
+            "unix:/PATH",
+        ),
+        Option("--cri-network", "the network of Kubernetes' pods (default: the first configured)", "NAME"),
         Option(
             "--metrics", "tell Prometheus there, at /metrics; a loopback address or unix:/PATH", "ADDRESS"
         ),
@@ -52,8 +59,9 @@ def run(arguments: Arguments, context: Context) -> int:
     """Serves until it is told to stop."""
     from carob.service.addresses import parse_address
     from carob.service.main import serve
-    from carob.service.settings import ServiceSettings
+    from carob.service.settings import CriSettings, ServiceSettings
 
+    cri = arguments.text("--cri")
     metrics = arguments.text("--metrics")
     settings = ServiceSettings(
         [parse_address(text) for text in arguments.texts("--listen")],
@@ -61,6 +69,7 @@ def run(arguments: Arguments, context: Context) -> int:
         socket_mode=_mode(arguments.text("--socket-mode")),
         socket_gid=_gid(arguments.text("--socket-group")),
         tls=_tls(arguments),
+        cri=CriSettings(parse_address(cri), network=arguments.text("--cri-network")) if cri else None,
         metrics=parse_address(metrics) if metrics else None,
         log_calls=arguments.has("--log-calls"),
     )

@@ -27,7 +27,8 @@ _MOST_RELAYS = 64
 def listen(
     server: grpc.aio.Server, settings: ServiceSettings, sockets: list[socket.socket], stack: AsyncExitStack
 ) -> dict[str, object]:
-    """Has the server listen where it is to, until the stack ends; returns that, for the log.
+    """Has the server listen where it is to, until the stack ends; returns that, for the log. A service of CRI
+    that is told nothing else listens nowhere else.
 
     Raises ``Conflict``, ``Unavailable``, ``InvalidInput``.
     """
@@ -39,20 +40,23 @@ def listen(
             stack.push_async_callback(_end, task)
         return {"listen": [_name_of(one) for one in sockets]}
     listening = []
-    for address in settings.listen or (default_address(),):
+    for address in settings.listen or (() if settings.cri else (default_address(),)):
         if isinstance(address, UnixAddress):
-            place = SocketPlace(address.path)
-            stack.callback(place.leave)
-            place.bind(
-                lambda path: _bind(server, grpc_target(path), None),
-                mode=settings.socket_mode,
-                gid=settings.socket_gid,
-            )
+            listen_at(server, address, stack, mode=settings.socket_mode, gid=settings.socket_gid)
             listening.append(str(address))
         else:
             port = _bind(server, str(address), settings.tls)
             listening.append(str(TcpAddress(address.host, port)))
     return {"listen": listening}
+
+
+def listen_at(
+    server: grpc.aio.Server, address: UnixAddress, stack: AsyncExitStack, *, mode: int, gid: int = -1
+) -> None:
+    """Has the server listen on a socket in the file system, until the stack ends."""
+    place = SocketPlace(address.path)
+    stack.callback(place.leave)
+    place.bind(lambda path: _bind(server, grpc_target(path), None), mode=mode, gid=gid)
 
 
 def _listen_privately(server: grpc.aio.Server, stack: AsyncExitStack) -> str:

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from carob._version import __version__
 from carob.aio.steps import Steps
 from carob.errors import InvalidInput
+from carob.linux.notify import notify
 from carob.service import systemd
 from carob.service.calls import Calls
 from carob.service.listening import listen, listen_for_metrics
@@ -49,16 +50,28 @@ async def serve(engine: Engine, settings: ServiceSettings, journal: Journal) -> 
         )
         statuses = _add_services(server, PublicApi(engine.data_dir, steps), calls)
         where = listen(server, settings, sockets, stack)
+        cri = None
+        if settings.cri is not None:
+            from carob.service.cri.service import CriService
+
+            cri = CriService(
+                engine, settings.cri, settings.limits, metrics=metrics, journal=journal, stack=stack
+            )
+            where["cri"] = str(settings.cri.address)
         if settings.metrics is not None:
             told = MetricsServer(engine, steps, metrics)
             where["metrics"] = await listen_for_metrics(told, settings, settings.metrics, stack)
         await statuses.set(SERVICE, health_pb2.HealthCheckResponse.SERVING)
         await server.start()
+        if cri is not None:
+            await cri.start()
         journal.info("serving", version=__version__, dir=engine.data_dir, pid=os.getpid(), **where)
-        systemd.notify("READY=1")
+        notify("READY=1")
         await stopping.wait()
         journal.info("stopping")
-        systemd.notify("STOPPING=1")
+        notify("STOPPING=1")
+        if cri is not None:
+            await cri.stop()
         await statuses.enter_graceful_shutdown()
         await calls.end()
         await server.stop(_LAST_BYTES_S)

@@ -68,15 +68,33 @@ class Limits:
         self.grace_s = grace_s
 
 
+class CriSettings:
+    """Where Kubernetes' CRI is served, and the ``network`` of its pods; ``""`` is the first that is
+    configured, or carob's own.
+    """
+
+    __slots__ = ("address", "network")
+
+    def __init__(self, address: Address, *, network: str = "") -> None:
+        """Raises ``InvalidInput`` for what others than this user might reach."""
+        if not isinstance(address, UnixAddress):
+            raise InvalidInput(
+                f"CRI is served on a unix socket, not on {address}: who reaches it has the machine",
+                hint="such as unix:/run/carob/cri.sock",
+            )
+        self.address = address
+        self.network = network
+
+
 class ServiceSettings:
-    """``listen`` may be empty where systemd hands sockets in. ``socket_mode`` and ``socket_gid`` (-1: as it
-    comes) are of sockets in the file system; ``metrics`` is where Prometheus asks. ``log_calls``: each call
-    is told of in the log, not only what fails.
+    """``listen`` may be empty where systemd hands sockets in, and where there is ``cri``, Kubernetes' part.
+    ``socket_mode`` and ``socket_gid`` (-1: as it comes) are of sockets in the file system; ``metrics`` is
+    where Prometheus asks. ``log_calls``: each call is told of in the log, not only what fails.
 
     Raises ``InvalidInput`` for what other machines could reach without a certificate.
     """
 
-    __slots__ = ("limits", "listen", "log_calls", "metrics", "socket_gid", "socket_mode", "tls")
+    __slots__ = ("cri", "limits", "listen", "log_calls", "metrics", "socket_gid", "socket_mode", "tls")
 
     def __init__(
         self,
@@ -86,6 +104,7 @@ class ServiceSettings:
         socket_mode: int = 0o600,
         socket_gid: int = -1,
         tls: Tls | None = None,
+        cri: CriSettings | None = None,
         metrics: Address | None = None,
         log_calls: bool = False,
     ) -> None:
@@ -102,6 +121,7 @@ class ServiceSettings:
         self.socket_mode = socket_mode
         self.socket_gid = socket_gid
         self.tls = tls
+        self.cri = cri
         self.metrics = metrics
         self.log_calls = log_calls
 

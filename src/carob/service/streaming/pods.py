@@ -34,8 +34,10 @@ class Pods:
             return await self._execute(request)
         since_ns = time.time_ns()  # before anything is written to the app, whose answer it may be
         handle = await self._on_loop.get(request.pod)
-        attachment = await handle.attach(app=request.app) if request.wanted.stdin else None
-        return AttachedApp(handle, request.app, attachment, since_ns)
+        attachment = None
+        if request.wanted.stdin:
+            attachment = await handle.attach(app=request.app, once=request.once)
+        return AttachedApp(handle, request.app, attachment, since_ns, once=request.once)
 
     async def _execute(self, request: ExecRequest) -> ExecProcess:
         def start() -> Execution:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import termios
 
 from carob.aio.execution import Execution
 from carob.engine.observe.ends import shell_code
 from carob.errors import CarobError
+from carob.linux import terminal
 from carob.service.streaming.status import Outcome
 
 TYPE_CHECKING = False
@@ -47,8 +46,7 @@ class ExecProcess:
     def resize(self, rows: int, columns: int) -> None:
         """Its terminal, if it has one, has this size now."""
         if self._master >= 0:
-            packed = b"".join(number.to_bytes(2, "little") for number in (rows, columns, 0, 0))
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, packed)
+            terminal.set_size(self._master, rows, columns)
 
     async def relay(self, stdout: Sink, stderr: Sink) -> Outcome:
         """Passes its output on until it has ended; returns how.
@@ -108,7 +106,11 @@ async def _pass_on(reader: asyncio.StreamReader, sink: Sink, end: asyncio.Future
 class AttachedApp:
     """An app that runs by itself: the session sees what it writes from now on, and may feed it."""
 
-    def __init__(self, handle: PodHandle, app: str, attachment: Attachment | None, since_ns: int) -> None:
+    def __init__(
+        self, handle: PodHandle, app: str, attachment: Attachment | None, since_ns: int, *, once: bool
+    ) -> None:
+        """``once``: the app's input ends with this session's."""
+        self._once = once
         self._handle = handle
         self._app = app
         self._attachment = attachment
@@ -120,7 +122,10 @@ class AttachedApp:
             await self._attachment.write(data)
 
     def end_input(self) -> None:
-        """The end of this session's input is not the end of the app's."""
+        """The end of this session's input is that of the app's only where it is so made."""
+        if self._once and self._attachment is not None:
+            self._attachment.close()
+            self._attachment = None
 
     def resize(self, rows: int, columns: int) -> None:
         """Its terminal, if it has one, has this size now."""
@@ -128,9 +133,9 @@ class AttachedApp:
             self._attachment.resize((rows, columns))
 
     async def relay(self, stdout: Sink, stderr: Sink) -> Outcome:
-        """Passes what it writes on, until the pod is over."""
+        """Passes what it writes on, until it has ended."""
         batches: AsyncGenerator[list[tuple[str, LogEntry]], None]
-        batches = self._handle.log_batches(self._app, since_ns=self._since_ns)
+        batches = self._handle.log_batches(self._app, since_ns=self._since_ns, until_ended=True)
         try:
             async for batch in batches:
                 for _, entry in batch:

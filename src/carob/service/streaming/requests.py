@@ -39,12 +39,13 @@ class ExecRequest:
 
 
 class AttachRequest:
-    """An app's own streams."""
+    """An app's own streams. ``once``: its input ends with that of the first who attaches."""
 
-    __slots__ = ("app", "pod", "wanted")
+    __slots__ = ("app", "once", "pod", "wanted")
     path = "attach"
 
-    def __init__(self, pod: str, app: str, wanted: Wanted) -> None:
+    def __init__(self, pod: str, app: str, wanted: Wanted, *, once: bool = False) -> None:
+        self.once = once
         self.pod = pod
         self.app = app
         self.wanted = wanted

@@ -106,7 +106,8 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 def _is_wanted(event: api.Event, wanted: api.EventFilter) -> bool:
     return (
-        event.time >= wanted.since_time
+        event.type != api.EVENT_TYPE_UNDEFINED  # what rkt has no word for
+        and event.time >= wanted.since_time
         and (not wanted.until_time or event.time < wanted.until_time)
         and event_satisfies(event, wanted)
     )
