@@ -13,6 +13,8 @@ try:
     from bench import (
         chatty,
         command,
+        cri_many,
+        cri_pods,
         execute,
         list_images,
         list_pods,
@@ -57,6 +59,10 @@ MEASUREMENTS: dict[str, Measurement] = {
     "second-image": second_image.second_image,
     "image-list": list_images.images,
     "verify": verify_images.verify,
+    "cri": cri_pods.calls,
+    "cri-pods": cri_pods.whole_pods,
+    "cri-list": cri_many.many_pods,
+    "cri-calls": cri_many.many_calls,
 }
 
 

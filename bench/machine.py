@@ -18,6 +18,8 @@ def describe(directory: str) -> dict[str, object]:
         "crun": _first_line("crun", "--version"),
         "podman": _first_line("podman", "--version"),
         "skopeo": _first_line("skopeo", "--version"),
+        "containerd": _first_line("containerd", "--version"),
+        "runc": _first_line("runc", "--version"),
         "umoci": _first_line("umoci", "--version"),
         "file system": _first_line("stat", "-f", "-c", "%T", directory),
     }

@@ -39,10 +39,10 @@ def memory(setting: Setting) -> Iterator[Figure | Skipped]:
 
 def pair_mb(monitor: int | None, init: int | None) -> float:
     """The proportional set size of a pod's two keepers together."""
-    return _pss_mb(monitor) + _pss_mb(init)
+    return pss_mb(monitor) + pss_mb(init)
 
 
-def _pss_mb(pid: int | None) -> float:
+def pss_mb(pid: int | None) -> float:
     if pid is None:
         raise Unmeasurable("a pod's monitor or init is gone")
     with open(f"/proc/{pid}/smaps_rollup") as file:

@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from bench import root_filesystem
 from bench.bare_crun import BareCrun
+from bench.cri_pair import CriPair
 from bench.figure import Unmeasurable
 from bench.installed import Installed
 from bench.podman import Podman
@@ -23,7 +24,7 @@ from carob.linux import cgroup
 
 IMAGE = "busybox"
 Made = TypeVar("Made")
-Kept = TypeVar("Kept", BareCrun, Podman, PodmanStore, LoadedRegistry)
+Kept = TypeVar("Kept", BareCrun, Podman, PodmanStore, LoadedRegistry, CriPair)
 
 
 class Setting:
@@ -90,6 +91,12 @@ class Setting:
         """Podman for images alone; ``Unmeasurable`` where it is not there or has no storage."""
         place = os.path.join(self.directory, "p")  # podman takes no run directory of more than 50 letters
         return self._once(lambda: self._kept(PodmanStore(place, self.private_spawner)), place)
+
+    @property
+    def cri(self) -> CriPair:
+        """carob's CRI service and containerd's; ``Unmeasurable`` where not even ours can run."""
+        place = os.path.join(self.directory, "cri")
+        return self._once(lambda: self._kept(CriPair(place, self.rootfs)), place)
 
     def _kept(self, made: Kept) -> Kept:
         return self._stack.enter_context(made)
