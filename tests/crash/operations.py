@@ -38,6 +38,23 @@ def _paused(world: World) -> str:
     return uuid
 
 
+def _sandbox(world: World) -> str:
+    return world.must("app", "sandbox").strip()
+
+
+def _added(world: World, *words: str) -> str:
+    """A mutable pod with one app, created."""
+    uuid = _sandbox(world)
+    world.must("app", "add", uuid, "busybox", "--name=one", *words)
+    return uuid
+
+
+def _started(world: World) -> str:
+    uuid = _added(world, *_STAYS)
+    world.must("app", "start", uuid, "one")
+    return uuid
+
+
 def _marked(world: World) -> list[str]:
     _exited(world)
     world.must("gc", "--grace-period=1h")
@@ -80,6 +97,11 @@ OPERATIONS = {
         Operation("stop a paused one", lambda world: ["stop", "--grace=0s", _paused(world)]),
         Operation("restart", lambda world: ["restart", _running(world)]),
         Operation("enter", lambda world: ["enter", _running(world), "sh", "-c", "exit 7"]),
+        Operation("app sandbox", lambda _: ["app", "sandbox"]),
+        Operation("app add", lambda world: ["app", "add", _sandbox(world), "busybox", *_FAILS]),
+        Operation("app start", lambda world: ["app", "start", _added(world, *_FAILS), "one"]),
+        Operation("app stop", lambda world: ["app", "stop", "--grace=0s", _started(world), "one"]),
+        Operation("app rm", lambda world: ["app", "rm", "--force", _started(world), "one"]),
         Operation("rm", lambda world: ["rm", _exited(world)]),
         Operation("rm --force", lambda world: ["rm", "--force", _running(world)]),
         Operation("gc", _marked),

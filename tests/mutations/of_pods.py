@@ -1,0 +1,220 @@
+"""Mutations of what state pods are in, who may change it, and how they are collected."""
+
+from __future__ import annotations
+
+from tests.mutations.mutation import Mutation
+
+_TRUE = "The state of a pod is true at once"
+_WINNER = "Of racing callers one wins"
+_WHOLE = "A prepared pod is whole or absent"
+_LOCKS = "Locks die with who held them"
+_NOTHING = "Nothing is left after gc"
+_BAD = "One bad pod hurts no other"
+_LIVES = "Nothing that lives is collected"
+_NUMBERS = "A number is not taken for a process"
+
+OF_PODS = (
+    Mutation(
+        _TRUE,
+        "a lock is believed of a pod that has moved meanwhile",
+        "pod/directory.py",
+        "                now = os.stat(path)\n",
+        "                return directory, locked\n",
+        "tests/unit/pod/test_directory.py::test_a_lock_counts_only_while_the_pod_is_where_it_was_looked_for",
+    ),
+    Mutation(
+        _TRUE,
+        "an unlocked pod that has left its directory since is told as what that says",
+        "pod/walk.py",
+        "for name in names if name in still]",
+        "for name in names]",
+        "tests/unit/pod/test_walk.py::test_an_unlocked_pod_that_has_left_was_not_what_its_directory_says",
+    ),
+    Mutation(
+        _TRUE,
+        "who waits for a lock counts as its holder",
+        "linux/proc.py",
+        'if place in line and b" FLOCK " in line and b"->" not in line:\n            fields = line.split()',
+        'if place in line and b" FLOCK " in line:\n            fields = line.replace(b"-> ", b"").split()',
+        "tests/unit/linux/test_proc.py::test_only_granted_exclusive_flocks_of_the_device_count",
+    ),
+    Mutation(
+        _TRUE,
+        "an exited pod counts as running",
+        "pod/state.py",
+        "Directory.RUN: (State.RUNNING, State.EXITED),",
+        "Directory.RUN: (State.RUNNING, State.RUNNING),",
+        "tests/unit/pod/test_state.py::test_every_cell",
+    ),
+    Mutation(
+        _WINNER,
+        "a rename replaces what is there",
+        "linux/files.py",
+        "        rename_noreplace(source, target)\n",
+        "        os.rename(source, target)\n",
+        "tests/unit/pod/test_transition.py::test_nothing_is_replaced",
+        quick=True,
+    ),
+    Mutation(
+        _WINNER,
+        "a lock counts for whatever has the pod's name by now",
+        "pod/transition.py",
+        "if not os.path.samestat(os.stat(source_path), os.fstat(lock.fd())):",
+        "if not os.path.exists(source_path):",
+        "tests/unit/pod/test_transition.py::test_the_directory_at_the_path_must_be_the_one_that_is_locked",
+    ),
+    Mutation(
+        _WINNER,
+        "marking takes no lock",
+        "pod/transition.py",
+        "_try_until(pod, transition, before, lock.try_shared_lock, timeout_s)",
+        "_try_until(pod, transition, before, lambda: True, timeout_s)",
+        "tests/unit/pod/test_transition.py::test_marking_never_says_that_the_pod_runs",
+    ),
+    Mutation(
+        _TRUE,
+        "a monitor takes no lock on the pod that it runs",
+        "supervisor/monitor.py",
+        "flock(pod, LOCK_EX | LOCK_NB)",
+        "(flock, LOCK_EX, LOCK_NB)",
+        "tests/root/test_races.py::test_losers_know_that_they_lost_while_the_winner_runs_on",
+    ),
+    Mutation(
+        _WHOLE,
+        "a prepared pod's name is not written back",
+        "pod/transition.py",
+        "        fsync_directory(directory_path(pod._data_dir, target))",
+        "        (fsync_directory, directory_path(pod._data_dir, target))",
+        "tests/unit/pod/test_transition.py::"
+        "test_every_rename_that_must_last_is_followed_by_a_sync_of_the_directory_it_leads_to",
+    ),
+    Mutation(
+        _WHOLE,
+        "a prepared pod's files are not written back",
+        "engine/launch/start.py",
+        "    if not at_once:\n        pod.sync()\n",
+        "",
+        "tests/root/test_prepared_whole.py::test_all_of_it_is_written_back_before_it_is_prepared",
+    ),
+    Mutation(
+        _WHOLE,
+        "a pod that was to be run at once, and never written back, is run by another",
+        "engine/launch/start.py",
+        'if plan.get("at_once"):',
+        'if plan.get("at_once") is None:',
+        "tests/root/test_power_loss.py::test_a_pod_that_was_to_be_run_at_once_is_run_by_nobody_else",
+    ),
+    Mutation(
+        _LOCKS,
+        "a forked child keeps its parent's locks",
+        "linux/flock.py",
+        "        if lock is not None:\n            lock._part_from_parent()",
+        "        if lock is not None:\n            continue",
+        "tests/unit/linux/test_flock.py::test_a_forked_child_keeps_no_lock",
+    ),
+    Mutation(
+        _LOCKS,
+        "a lock of images that is closed stays with a child that has it",
+        "image/files/locks.py",
+        "                fcntl.flock(fd, fcntl.LOCK_UN)",
+        "                fcntl.flock(fd, fcntl.LOCK_NB | fcntl.LOCK_SH)",
+        "tests/unit/image/test_trees.py::test_a_lock_is_let_go_whoever_has_its_description",
+    ),
+    Mutation(
+        _NOTHING,
+        "gc leaves the groups that a dead monitor could not remove",
+        "engine/end/stop.py",
+        "    busy = cgroup.remove(group)\n",
+        "    busy = list[str]()\n",
+        "tests/root/test_gc.py::test_groups_that_a_dead_monitor_left_are_removed",
+    ),
+    Mutation(
+        _NOTHING,
+        "a network that could not be detached from is forgotten",
+        "network/detach.py",
+        "        debts = {one.interface: _reason(error)}\n        if not force:\n            return debts",
+        "        return {}",
+        "tests/unit/network/test_attach.py::test_what_cannot_be_undone_is_a_debt_that_is_paid_later",
+    ),
+    Mutation(
+        _NOTHING,
+        "a pod is deleted though it is attached to its networks still",
+        "engine/end/stop.py",
+        "        network_cleanup.release(pod, force=force)",
+        "        pass",
+        "tests/root/test_network_pods.py::test_what_a_plugin_cannot_undo_is_a_debt_that_gc_pays",
+    ),
+    Mutation(
+        _NOTHING,
+        "deletion follows links out of the pod",
+        "linux/files.py",
+        "    resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH\n",
+        "    resolve = 0\n",
+        "tests/unit/linux/test_files.py::test_opening_beneath_crosses_no_mount",
+    ),
+    Mutation(
+        _NOTHING,
+        "a deletion that was cut short waits for the grace period again",
+        "pod/collect.py",
+        "case State.EXITED_GARBAGE if begun or age_s >= policy.grace_s:",
+        "case State.EXITED_GARBAGE if age_s >= policy.grace_s:",
+        "tests/unit/pod/test_collect.py::test_deleting_that_has_begun_has_no_grace",
+    ),
+    Mutation(
+        _BAD,
+        "whatever goes wrong with one pod ends the collection",
+        "pod/collect.py",
+        "    except Exception as error:",
+        "    except ZeroDivisionError as error:",
+        "tests/unit/pod/test_collect.py::test_one_bad_pod_is_reported_and_passed_over",
+        quick=True,
+    ),
+    Mutation(
+        _BAD,
+        "what is no pod is listed as one",
+        "pod/listing.py",
+        "    elif fault := identifier.fault_of(name):\n",
+        "    elif (fault := identifier.fault_of(name)) and not name:\n",
+        "tests/unit/pod/test_walk.py::test_what_is_no_pod_is_handed_over",
+    ),
+    Mutation(
+        _LIVES,
+        "gc marks pods of which a process lives",
+        "pod/collect.py",
+        "        case Step.MARK:\n            _require_dead(pod, alive)\n",
+        "        case Step.MARK:\n",
+        "tests/unit/pod/test_collect.py::test_nothing_is_marked_or_deleted_while_a_process_lives",
+    ),
+    Mutation(
+        _LIVES,
+        "a prepared pod expires at once",
+        "pod/collect.py",
+        "case State.PREPARED if age_s >= policy.expire_prepared_s:",
+        "case State.PREPARED:",
+        "tests/unit/pod/test_collect.py::test_one_pass_with_the_usual_patience",
+    ),
+    Mutation(
+        _NUMBERS,
+        "whoever has init's number now is waited for",
+        "engine/observe/keeper.py",
+        "it_is = start_ticks(self.pid) == self.start_ticks",
+        "it_is = start_ticks(self.pid) is not None",
+        "tests/root/test_death.py::test_init_of_another_pod_with_inits_number_is_not_taken_for_it",
+    ),
+    Mutation(
+        _NUMBERS,
+        "whoever has init's number now counts as a process of the pod",
+        "engine/observe/keeper.py",
+        'return state_letter(self.pid) not in ("", "Z", "X") and start_ticks(self.pid) == self.start_ticks',
+        'return state_letter(self.pid) not in ("", "Z", "X")',
+        "tests/root/test_death.py::test_init_of_another_pod_with_inits_number_is_not_taken_for_it",
+    ),
+    Mutation(
+        _NUMBERS,
+        "what a pod's file calls init is killed, whatever it is",
+        "engine/observe/keeper.py",
+        'return len(pids) > 1 and pids[-1] == b"1"',
+        "return len(pids) > 0",
+        "tests/root/test_stop.py::test_no_process_but_an_init_is_killed_for_what_a_file_says",
+    ),
+)
