@@ -1,12 +1,12 @@
 # carob's make targets. `make help` lists them; the README says what a bare system needs before them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench crash-test coverage lock clean
+.PHONY: help setup demo test cri-test check format bench crash-test race-test mutation-test coverage lock clean
 .NOTPARALLEL:
 
 PYTHON := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 setup: ## install what the command needs: missing Debian packages, and .venv/bin/carob
 	@setup/install --user
@@ -17,6 +17,10 @@ demo: setup ## run the main job end to end: build an image, run pods, watch, sto
 test: ## install what the tests need, then run the whole suite
 	@setup/install --test
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+cri-test: ## run Kubernetes' conformance suite for CRI on a private service; its tools are not the project's
+	@setup/install --test
+	@$(PYTHON) -m tests.parts.critest $(CRI_TEST_ARGS)
 
 check: ## lint, formatting, types and layers, without running anything
 	@setup/install --test
@@ -37,7 +41,15 @@ crash-test: ## kill every operation at every point of each of its processes; goe
 	@mkdir -p .cache
 	@$(PYTHON) -m tests.crash --results .cache/crash-points.jsonl $(CRASH_ARGS)
 
-bench: ## measure side by side with bare crun and podman; podman is installed, its services are not enabled
+race-test: ## let processes do random verbs to few pods, kill some, and look for an order that explains it all
+	@setup/install --test
+	@$(PYTHON) -m tests.racing $(RACE_ARGS)
+
+mutation-test: ## break each promise of docs/explanation/reliability.md in turn; a test has to notice
+	@setup/install --test
+	@$(PYTHON) -m tests.mutations $(MUTATION_ARGS)
+
+bench: ## measure beside bare crun, podman and containerd; these are installed, their services not enabled
 	@setup/install --bench
 	@$(PYTHON) -m bench $(BENCH_ARGS)
 

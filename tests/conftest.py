@@ -31,7 +31,8 @@ pytest_plugins = ["tests.parts.fixtures"]
 # ``report`` shows what a session left but does not fail it: for a machine where other pods come and
 # go meanwhile.
 LEAKS = os.environ.get("CAROB_TESTS_LEAKS", "fail")
-for name in [name for name in os.environ if name.startswith("CAROB_") and name != "CAROB_TESTS_LEAKS"]:
+KEPT = ("CAROB_TESTS_LEAKS", "CAROB_CRI_TOOLS")
+for name in [name for name in os.environ if name.startswith("CAROB_") and name not in KEPT]:
     del os.environ[name]  # nobody's own configuration reaches a test
 
 RUNS_PODS = ("root", "cli", "races")
@@ -44,8 +45,12 @@ _left = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # What nohup(1) ignores for the suite would be ignored by all that it starts, and carob keeps to that.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # What nohup(1), or a shell's background, ignores for the suite would be ignored by all that it starts,
+    # and carob keeps to that.
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.basetemp is None:
         directory = tempfile.mkdtemp(prefix="carob-tests-")
         config.stash[_temporary] = directory

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from carob.engine.request.mounts import MemoryVolume as MemoryVolume
     from carob.engine.request.mounts import Mount as Mount
     from carob.engine.request.mounts import NamedVolume as NamedVolume
+    from carob.engine.request.options import AddOptions as AddOptions
     from carob.engine.request.options import PodOptions as PodOptions
     from carob.engine.request.pod import App as App
+    from carob.engine.request.probes import Probe as Probe
     from carob.engine.request.resources import Resources as Resources
     from carob.engine.request.security import Device as Device
     from carob.engine.request.security import Security as Security
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from carob.runtime.seccomp.call_set import CallSet as CallSet
 
 __all__ = [
+    "AddOptions",
     "App",
     "AppEnd",
     "AppStatus",
@@ -76,6 +79,7 @@ __all__ = [
     "PodStats",
     "PodStatus",
     "PortForward",
+    "Probe",
     "ProcessInfo",
     "Resources",
     "Security",
@@ -86,6 +90,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "AddOptions": "engine.request.options",
     "App": "engine.request.pod",
     "AppEnd": "engine.observe.ends",
     "AppStatus": "engine.observe.status",
@@ -112,6 +117,7 @@ _MODULES = {
     "PodOptions": "engine.request.options",
     "PodStats": "engine.usage.stats",
     "PortForward": "engine.forward.port_forward",
+    "Probe": "engine.request.probes",
     "ProcessInfo": "engine.usage.top",
     "PodStatus": "engine.observe.status",
     "Resources": "engine.request.resources",

@@ -40,11 +40,15 @@ compares them. `carob help VERB` prints the same.
 | 0 | done; for a pod in the foreground: every app ended with 0 |
 | the app's own | `run`, `run-prepared`, `enter`: its exit code, 128 + n where signal n ended it |
 | 125 | carob's own failure, wrong usage included; an app's end that nobody saw |
-| 126, 127 | the program cannot be executed, or is not there |
+| 126 | the program cannot be executed: no right to, or another machine's, or too many arguments |
+| 127 | the program is not there, or the interpreter or loader that it names |
 | 130, 141 | the command itself was interrupted, or nobody reads its output |
 
 Of several apps, the first in the manifest's order that failed counts. Where the pod was stopped because
 an app had failed, those that the stopping itself ended (SIGTERM, SIGKILL) do not count.
+
+Where standard input is a directory (`carob enter UUID < /`), the Python interpreter ends with 1 and words of
+its own before carob begins. Nothing enters a pod.
 
 ## Signals
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,41 @@ def test_a_pod_with_all_of_it_and_an_update(carob: Carob) -> None:
     carob.ok("rm", "--force", uuid)
 
 
+def test_a_pod_with_users_of_its_own(carob: Carob, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    mapped = f"{tmp_path}:/mapped:idmap"
+    uuid = carob.detached("--private-users", "--volume", mapped, "busybox", "--", "sleep", "1000")
+    status = dict(line.split("=", 1) for line in carob.ok("status", uuid).splitlines())
+    inside, outside, count = status["uids"].split(":")
+    assert (inside, count, status["gids"]) == ("0", "65536", status["uids"])
+    assert carob.ok("enter", uuid, "--", "cat", "/proc/self/uid_map").split() == [inside, outside, count]
+    legend, line = carob.ok("top", uuid).splitlines()
+    at = legend.index("HOST UID")
+    assert line[at:].split()[0] == outside
+    carob.ok("enter", uuid, "--", "sh", "-c", "echo >/mapped/made")
+    assert (tmp_path / "made").stat().st_uid == 0
+    carob.ok("rm", "--force", uuid)
+    uuid = carob.detached("--uidmap", "0:100000:2000", "busybox", "--", "sleep", "1000")
+    assert "uids=0:100000:2000\ngids=0:100000:2000\n" in carob.ok("status", uuid)
+    carob.ok("rm", "--force", uuid)
+
+
+def test_a_pod_among_the_hosts_processes(carob: Carob) -> None:
+    uuid = carob.detached("--pid=host", "busybox", "--", "sleep", "1000")
+    assert (
+        carob.ok("enter", uuid, "--", "cat", f"/proc/{os.getpid()}/comm")
+        == Path("/proc/self/comm").read_text()
+    )
+    carob.ok("rm", "--force", uuid)
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("--pid", "host", "busybox"), "private or pod"),
+        (("--pid", "all", "busybox"), "private or pod or host"),
+        (("--userns", "keep-id", "busybox"), "auto:size"),
+        (("--userns=host", "--private-users", "busybox"), "do not go together"),
+        (("--uidmap", "1:2:3", "busybox"), "0 is not mapped"),
         (("--sysctl", "kernel.panic=1", "busybox"), "the whole machine's"),
         (("busybox", "--cap-add", "NOPE"), "no capability"),
         (("busybox", "--sysctl-x", "a"), "unknown option"),

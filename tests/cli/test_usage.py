@@ -33,6 +33,12 @@ WRONG = {
     "no duration": (["stop", "--grace=soon", "x"], "--grace: 'soon' is no duration"),
     "volume nowhere": (["run", "-v", "a,kind=host,source=/", "x"], "--volume: a is mounted nowhere"),
     "no volume": (["run", "-v", ":/x", "x"], "--volume: ':/x' is no volume (SOURCE:TARGET[:ro])"),
+    "volume both ways": (["run", "-v", "/a:/b:ro,rw", "x"], "--volume: rw is the opposite of another of its"),
+    "volume with a colon": (
+        ["run", "-v", "./a:b:/c", "x"],
+        "--volume: there is no option '/c' (a source with a : in it goes with --mount",
+    ),
+    "no pause": (["stats", "--interval=0"], "--interval is 0.01 s at least"),
     "unset variable": (["run", "-e", "NOT_SET", "x"], "--env: NOT_SET is not set here"),
     "no pod": (["status", "x"], "no pod's identifier begins with 'x' (carob list shows the pods)"),
     "no pods": (["rm"], "no pod was named"),

@@ -242,6 +242,10 @@ def nothing_left(data_dir: str, uuid: str, inside: Inside | None = None) -> None
 
 def end_all(data_dir: str) -> None:
     """Kill every process of every pod below `data_dir` and remove the pods' cgroups."""
+    for directory in pod_directories(data_dir):
+        for group in cgroups(directory.name):
+            for below, _, _ in os.walk(group):
+                _thaw(below)
     for pid in own_supervisors_of(data_dir):
         found = fields(pid)
         if found:
@@ -249,12 +253,31 @@ def end_all(data_dir: str) -> None:
     for directory in pod_directories(data_dir):
         for pid, start_ticks in keepers(directory):
             kill_if(pid, start_ticks)
-        for group in sorted(cgroups(directory.name), reverse=True):
-            _remove_group(group)
+        for group in cgroups(directory.name):
+            for below, _, _ in os.walk(group, topdown=False):
+                _remove_group(below)
+
+
+def _thaw(group: str) -> None:
+    """What is frozen on a v1 host does not die, whoever kills it."""
+    try:
+        Path(group, "freezer.state").write_text("THAWED")
+    except OSError:
+        return
+
+
+def _kill_members(group: str) -> None:
+    """Of a pod among the host's processes, which outlive its init; of any other there are none left."""
+    for pid in read(f"{group}/cgroup.procs").split():
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
 
 
 def _remove_group(group: str) -> None:
     def is_removed() -> bool:
+        _kill_members(group)
         try:
             os.rmdir(group)
         except FileNotFoundError:

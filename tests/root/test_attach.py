@@ -10,7 +10,6 @@ from carob import App, Engine, Exited, PodHandle
 from carob.errors import Conflict, InvalidInput, Unavailable
 from tests.needs import require_command
 from tests.root import host_view
-from tests.root.test_exec import settled
 
 SOON_S = 60
 
@@ -119,18 +118,6 @@ def test_an_app_has_nothing_of_the_callers(engine: Engine) -> None:
         assert all(one.startswith("pipe:[") for one in pipes)
         assert len(set(pipes)) == 3
         assert pod.logs("terminal").text().splitlines()[:3] == ["/dev/pts/0"] * 3
-
-
-def test_attaching_a_hundred_times_leaves_init_as_it_was(engine: Engine) -> None:
-    app = App("busybox", ["cat"], stdin="stream", name="x")
-    with engine.run(app, App("busybox", ["cat"], stdin="tty", name="y")) as pod:
-        init = init_of(engine, pod)
-        before = settled(init)
-        for _ in range(50):
-            for name in ("x", "y"):
-                with pod.attach(app=name) as attached:
-                    attached.write(b"z")
-        assert settled(init) == before
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody_else(engine: Engine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +50,35 @@ def test_a_group_in_use_stays_and_is_named(group: list[str]) -> None:
         process.kill()
     assert cgroup.remove(GROUP) == []
     assert left() == []
+
+
+def test_racing_callers_all_get_groups_with_processors() -> None:
+    """Others remove the group above whenever it is empty, and some are not done yet with what they made."""
+    require_root()
+    require("cpuset" in cgroup.hierarchies(), "on v2 there is nothing to hand down")
+    top = f"/carob-test-{os.getpid()}"
+
+    def work(number: int) -> None:
+        for attempt in range(100):
+            group = f"{top}/{number}-{attempt}"
+            cgroup.create(group, ["cpuset"])
+            for file in ("cpuset.cpus", "cpuset.mems"):
+                assert Path(f"{cgroup.directory('cpuset', group)}/{file}").read_text().strip()
+            assert cgroup.remove(group) == []
+            cgroup.remove_parent(top)
+
+    racers = []
+    for number in range(6):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                work(number)
+                status = 0
+            finally:
+                os._exit(status)
+        racers.append(child)
+    try:
+        assert [os.waitpid(child, 0)[1] for child in racers] == [0] * len(racers)
+    finally:
+        cgroup.remove_parent(top)

@@ -220,6 +220,22 @@ def test_another_process_with_inits_number_is_not_taken_for_it(engine: Engine) -
         stranger.wait()
 
 
+def test_init_of_another_pod_with_inits_number_is_not_taken_for_it(engine: Engine) -> None:
+    """It is PID 1 of a namespace, as the pod's own was; but it started at another time."""
+    import json
+
+    pod, other = engine.run(BRIEF), engine.run(App("busybox", ["sleep", "1000"]))
+    pod.wait(timeout_s=SOON_S)
+    path = host_view.pod_directory(engine.data_dir, pod.uuid) / "carob/supervisor.json"
+    document = json.loads(path.read_text())
+    document["init"]["pid"] = host_view.keeper(host_view.pod_directory(engine.data_dir, other.uuid), "init")
+    path.write_text(json.dumps(document))
+    pod.wait(timeout_s=20)
+    assert engine.gc(grace_s=0).deleted == [pod.uuid]
+    assert str(other.status().state) == "running"
+    other.remove(force=True)
+
+
 # --- while it starts and ends ---------------------------------------------------------------------
 
 

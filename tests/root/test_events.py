@@ -15,6 +15,7 @@ from carob import App, Engine
 from carob.aio import Engine as AsyncEngine
 from carob.engine.observe.events import Event
 from carob.errors import InvalidInput, NotFound
+from carob.pod import Pod, new_pod
 from tests.root import host_view
 
 LAG_NS = 20_000_000  # files' own times lag behind the clock
@@ -167,3 +168,46 @@ def test_events_on_a_loop(engine: Engine) -> None:
         await pod.remove()
 
     assert asyncio.run(main()) == LIFE
+
+
+def test_a_pod_that_took_long_to_prepare_is_told_from_when_it_could_be_seen(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments: list[int] = []
+    sync = Pod.sync
+
+    def slow(pod: Pod) -> None:
+        time.sleep(0.1)
+        moments.append(time.time_ns())
+        time.sleep(0.1)
+        sync(pod)
+
+    monkeypatch.setattr(Pod, "sync", slow)
+    following = engine.events(since_ns=time.time_ns())
+    pod = engine.prepare(App("busybox", ["true"]))
+    (asked_ns,) = moments
+    assert pod.timeline()[0].time_ns < asked_ns
+    assert kinds([*engine.events(since_ns=asked_ns, follow=False)]) == ["prepared"]
+    assert kinds([*engine.events(since_ns=time.time_ns(), follow=False)]) == []
+    assert next(following).uuid == pod.uuid
+    following.close()  # type: ignore[attr-defined]
+
+
+def test_a_preparation_that_was_cut_short_is_told(engine: Engine) -> None:
+    before_ns = time.time_ns() - LAG_NS
+    child = os.fork()
+    if child == 0:
+        try:
+            new_pod(engine.data_dir)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    (event,) = engine.events(since_ns=before_ns, follow=False)
+    assert event.kind == "prepare-aborted"
+    assert kinds(engine.handle(event.uuid).timeline()) == ["prepare-aborted"]
+    assert [*engine.events(since_ns=time.time_ns(), follow=False)] == []
+    watching = engine.events(since_ns=before_ns)
+    assert next(watching).kind == "prepare-aborted"
+    engine.gc()
+    assert next(watching).kind == "removed"
+    watching.close()  # type: ignore[attr-defined]

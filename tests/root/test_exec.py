@@ -169,6 +169,22 @@ def test_a_terminal_has_its_size_though_the_caller_sets_none(engine: Engine, run
         assert os.read(running.stdout, 100) == b"33 101\r\n"
 
 
+def test_a_terminal_is_resized_while_it_runs(engine: Engine) -> None:
+    with engine.run(App("busybox", FOREVER)) as pod:
+        script = "trap 'stty size; exit 7' WINCH; echo ready; while :; do sleep 0.05; done"
+        with pod.start(["sh", "-c", script], tty=True, size=(33, 101)) as running:
+            assert os.read(running.stdout, 100) == b"ready\r\n"
+            running.resize(44, 66)
+            assert running.wait() == Exited(7)
+            assert os.read(running.stdout, 100) == b"44 66\r\n"
+            with pytest.raises(InvalidInput, match="number of rows"):
+                running.resize(0, 1)
+        with pytest.raises(InvalidInput, match="no terminal"):
+            running.resize(1, 1)
+        with pod.start(["true"]) as piped, pytest.raises(InvalidInput, match="no terminal"):
+            piped.resize(1, 1)
+
+
 def test_which_app(engine: Engine) -> None:
     with engine.run(
         App("busybox", FOREVER, name="one", env={"ME": "1"}),
@@ -270,23 +286,6 @@ def settled(init: int) -> list[str]:
 
     host_view.eventually("init is at rest", same)
     return looks[-1]
-
-
-def test_fifty_execs_leave_init_as_it_was(engine: Engine, pod: PodHandle) -> None:
-    init = init_of(engine, pod)
-    before, files = settled(init), sorted(os.listdir(f"/proc/{init}/root/run"))
-    for number in range(50):
-        if number % 10 == 0:
-            with pod.start(["true"], tty=True) as execution:
-                execution.wait()
-        elif number % 10 == 1:
-            with pytest.raises(CommandFailed):
-                pod.exec(["no-such"])
-        else:
-            pod.exec(["true"])
-    host_view.eventually("init has closed all", lambda: open_of(init) == before)
-    assert sorted(os.listdir(f"/proc/{init}/root/run")) == files
-    assert len(host_view.descendants(init)) == 2
 
 
 def test_caller_that_goes_away_leaves_no_descriptor_in_init(engine: Engine, pod: PodHandle) -> None:

@@ -16,6 +16,7 @@ PAGES = (
     ROOT / "docs/how-to/use-the-library.md",
     ROOT / "docs/how-to/look-after-pods.md",
     ROOT / "docs/how-to/steer-apps.md",
+    ROOT / "docs/how-to/probes.md",
     ROOT / "docs/tutorial/a-job-runner.md",
 )
 _BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)

@@ -7,10 +7,11 @@ import json
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from carob import App, Engine, Exited, PodHandle, Signaled, Unknown
+from carob import App, Engine, Exited, Mount, PodHandle, Signaled, Unknown
 from carob.errors import AppStartFailed, Conflict, InvalidInput, NotFound, Unavailable
 from tests.needs import require_command
 from tests.root import host_view
@@ -63,6 +64,19 @@ def test_init_apps_then_sidecars_then_the_others_and_back(engine: Engine, runtim
         status = pod.status()
         assert status.app("side").started_ns < status.app("main").started_ns  # type: ignore[operator]
         assert [one.role for one in status.apps] == ["main", "init", "sidecar", "init"]
+
+
+def test_who_waits_is_told_of_the_app_that_failed_not_of_the_one_that_was_cut_off(
+    engine: Engine, tmp_path: Path
+) -> None:
+    mounts = [Mount(str(tmp_path), f"/{number}") for number in range(300)]  # which keeps the runtime at work
+    with pytest.raises(AppStartFailed, match="app quick failed") as caught:
+        engine.run(app("quick", "exit 3"), app("slow", "exec sleep 1000", mounts=mounts), grace_s=0)
+    assert (caught.value.app, caught.value.code) == ("quick", 3)
+    pod = engine.handle(caught.value.uuid)
+    assert pod.wait(timeout_s=SOON_S).outcome == "app failed"
+    assert pod.status().app("slow").end == Unknown("it was never started: it was to end before that")
+    pod.remove()
 
 
 def test_an_init_app_that_fails_ends_the_pod_before_the_others_begin(engine: Engine) -> None:

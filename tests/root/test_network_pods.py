@@ -114,7 +114,7 @@ def test_pods_on_the_default_network_reach_each_other_and_are_reached_from_the_h
         address, free = address_of(web), int(network.ports[1].split(":")[1])
         assert (network.name, network.interface) == ("default", "eth0")
         assert network.ports == (f"{port}:80/tcp", f"127.0.0.1:{free}:80/tcp")
-        gateway = address.rpartition(".")[0] + ".1"
+        gateway = _gateway(address)
         for host_address, host_port in (
             ("127.0.0.1", port),
             (gateway, port),
@@ -262,27 +262,50 @@ def test_removal_by_force_owes_nothing(engine: Engine, networks: Path) -> None:
 
 
 def test_gc_detaches_pods_whose_keepers_were_killed_long_before_it_deletes_them(engine: Engine) -> None:
-    pod = engine.run(SLEEP, ports=[f"{free_port()}:80"])
+    port = free_port()
+    pod = engine.run(WEB, ports=[f"{port}:80"], hostname="web")
     assert (len(leased()), pod.uuid in rules(), known()) == (1, True, [pod.uuid])
+    address = address_of(pod)
+    assert [got(one, port) for one in ("127.0.0.1", _gateway(address))] == [b"web"] * 2
     namespace = host_view.namespace(int(pod.status().pid or 0), "net")
     kill_keepers(engine.data_dir, pod.uuid)
     collection = engine.gc()
     assert (collection.marked, collection.deleted, collection.problems) == ([pod.uuid], [], [])
     assert (known(), leased(), pod.uuid in rules()) == ([], [], False)
     assert namespace not in {host_view.namespace(pid, "net") for pid in host_view.pids()}
+    assert links() <= {"lo", "carob0"}
+    _is_free(port)
     pod.remove()
 
 
 def test_gc_after_a_reboot_gives_back_what_outlived_it(engine: Engine, networks: Path) -> None:
     ipam = {"type": "host-local", "subnet": "10.204.0.0/24", "dataDir": str(networks / "leases")}
     configure(networks, "lasting", {"type": "bridge", "bridge": "br-lasting", "ipam": ipam})
-    pod = engine.run(SLEEP, network="default,lasting", ports=[f"{free_port()}:80"])
+    port = free_port()
+    pod = engine.run(WEB, network="default,lasting", ports=[f"{port}:80"], hostname="web")
+    assert got("127.0.0.1", port) == b"web"
     kill_keepers(engine.data_dir, pod.uuid)
     _reboot(engine.data_dir, pod.uuid)
     assert list((networks / "leases/lasting").glob("10.*"))
     collection = engine.gc(grace_s=0)
     assert (collection.deleted, collection.problems) == ([pod.uuid], [])
     assert not list((networks / "leases/lasting").glob("10.*"))
+    assert links() <= {"lo", "carob0"}
+    _is_free(port)
+    with engine.run(WEB, ports=[f"{port}:80"], hostname="again"):
+        assert got("127.0.0.1", port) == b"again"
+
+
+def _gateway(address: str) -> str:
+    return address.rpartition(".")[0] + ".1"
+
+
+def _is_free(port: int) -> None:
+    """Nobody answers there, and who wants it gets it."""
+    with pytest.raises(OSError, match="refused"):
+        get("127.0.0.1", port)
+    with socket.socket() as made:
+        made.bind(("0.0.0.0", port))
 
 
 def _reboot(data_dir: str, uuid: str) -> None:
@@ -390,3 +413,19 @@ def test_missing_plugins_are_told_with_the_package_that_has_them(
     with pytest.raises(errors.Unsupported, match="plugin") as caught:
         engine.run(SLEEP, network="default")
     assert "containernetworking-plugins" in caught.value.hint
+
+
+def test_published_ports_are_the_pods_for_as_long_as_it_lives(engine: Engine) -> None:
+    ports = [free_port() for _ in range(10)]  # more than one message has room for
+    published = [f"127.0.0.1:{port}:80" for port in ports]
+    pod = engine.run(WEB, ports=published, hostname="web")
+    os.kill(host_view.keeper(host_view.pod_directory(engine.data_dir, pod.uuid), "monitor"), signal.SIGKILL)
+    host_view.wait_gone(host_view.keeper(host_view.pod_directory(engine.data_dir, pod.uuid), "monitor"))
+    for port in (ports[0], ports[-1]):
+        assert got("127.0.0.1", port) == b"web"
+        with pytest.raises(errors.Conflict, match=str(port)):
+            engine.run(SLEEP, ports=[f"127.0.0.1:{port}:80"])
+    pod.remove(force=True)
+    with engine.run(WEB, ports=published, hostname="web") as again:
+        assert got("127.0.0.1", ports[0]) == b"web"
+        assert again.status().warnings == ()

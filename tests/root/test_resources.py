@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from carob import App, Engine, OutOfMemory, PodHandle, Resources
+from carob import App, Engine, Exited, OutOfMemory, PodHandle, Resources
 from carob.engine.images.collection import Images
+from carob.engine.prepare import isolation
 from carob.engine.rkt.manifest import request
 from carob.errors import CarobError, Conflict, InvalidInput, NotFound, Unsupported
 from carob.linux import cgroup, limits
@@ -52,7 +53,11 @@ def test_the_kernel_has_the_limits_of_apps_and_of_the_pod(engine: Engine, runtim
         cpu_shares=512, pids=50, cpuset_cpus="0", cpuset_mems="0",
     )  # fmt: skip
     whole = Resources(memory_bytes=256 * MIB, cpus=1, pids=200, cpu_shares=2048, cpuset_cpus="0")
-    apps = [App("busybox", FOREVER, name="one", resources=own), App("busybox", FOREVER, name="two")]
+    apps = [
+        App("busybox", FOREVER, name="one", resources=own),
+        App("busybox", FOREVER, name="two"),
+        App("busybox", FOREVER, name="three", resources=Resources(pids=-1)),
+    ]
     with engine.run(*apps, runtime=runtime, resources=whole) as pod:
         expected = {
             ("one", "memory", "memory.limit_in_bytes"): str(64 * MIB),
@@ -62,7 +67,8 @@ def test_the_kernel_has_the_limits_of_apps_and_of_the_pod(engine: Engine, runtim
             ("one", "cpu", "cpu.cfs_period_us"): "100000",
             ("one", "cpu", "cpu.shares"): "512",
             ("one", "pids", "pids.max"): "50",
-            ("two", "pids", "pids.max"): "max",
+            ("two", "pids", "pids.max"): str(isolation.PIDS),
+            ("three", "pids", "pids.max"): str(1 << 22),
             ("two", "cpu", "cpu.cfs_quota_us"): "-1",
             ("", "memory", "memory.limit_in_bytes"): str(256 * MIB),
             ("", "memory", "memory.memsw.limit_in_bytes"): str(512 * MIB),
@@ -96,6 +102,22 @@ def test_rates_of_a_disk(engine: Engine, runtime: str) -> None:
     with engine.run(App("busybox", FOREVER, resources=own), runtime=runtime) as pod:
         assert held(pod, "busybox", "blkio", "blkio.throttle.write_bps_device") == f"{number} {10 * MIB}"
         assert held(pod, "busybox", "blkio", "blkio.throttle.read_iops_device") == f"{number} 1000"
+
+
+def test_who_writes_to_a_disk_with_a_rate_is_held_to_it(engine: Engine) -> None:
+    path, wanted = disk(), 8 * MIB
+    data = os.stat(engine.data_dir).st_dev
+    require(os.stat(path).st_rdev == data, "needs a data directory that is on the disk itself")
+    script = "dd if=/dev/zero of=/file bs=1M count=6 oflag=direct"
+    app = App("busybox", ["sh", "-c", script], resources=Resources(io_max={path: {"wbps": wanted}}))
+    with engine.run(app) as pod:
+        begun_ns = pod.status().app("busybox").started_ns
+        assert pod.wait(timeout_s=SOON_S).apps == {"busybox": Exited(0)}
+        ended_ns = pod.status().app("busybox").finished_ns
+        assert begun_ns is not None
+        assert ended_ns is not None
+        # No machine makes it quicker: what the rate allows at once is less than half of it.
+        assert ended_ns - begun_ns > 6 * MIB / wanted / 2 * 1e9
 
 
 def test_a_weight_of_the_pod_and_what_crun_cannot_write(engine: Engine) -> None:

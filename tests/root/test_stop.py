@@ -282,7 +282,11 @@ def test_a_stopped_monitor_does_not_keep_its_pod(engine: Engine) -> None:
     assert host_view.pod_directories(engine.data_dir) == []
 
 
-def test_no_process_but_an_init_is_killed_for_what_a_file_says(engine: Engine) -> None:
+def test_no_process_but_an_init_is_killed_for_what_a_file_says(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_AFTER_GRACE_S", "_AFTER_KILL_S"):  # nobody ends meanwhile, however long one waits
+        monkeypatch.setattr(f"carob.engine.end.stop.{name}", 0.2)
     with subprocess.Popen(["sleep", "1000"]) as other:
         pod = engine.run(App("busybox", ["sleep", "1000"]))
         try:
@@ -296,6 +300,7 @@ def test_no_process_but_an_init_is_killed_for_what_a_file_says(engine: Engine) -
                 pod.kill()
             assert other.poll() is None
             path.write_text(whole)
+            monkeypatch.undo()
             pod.remove(force=True)
         finally:
             other.kill()

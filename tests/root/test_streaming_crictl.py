@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import re
 import subprocess
@@ -14,19 +13,17 @@ import pytest
 
 from carob import App, Engine, PodHandle
 from tests.needs import ROOT, impossible_here
+from tests.parts.critest import TOOLS, unpacked_crictl
 from tests.root.test_port_forward import ECHO, said_back
 
-PACKED = ROOT.parent / "shared/cri/crictl.xz"
 TRANSPORTS = ("spdy", "websocket")
 
 
 @pytest.fixture(scope="module")
 def crictl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not PACKED.is_file():
-        impossible_here("no Debian package has crictl, and there is none beside this checkout")
-    program = tmp_path_factory.mktemp("crictl") / "crictl"
-    program.write_bytes(lzma.decompress(PACKED.read_bytes()))
-    program.chmod(0o755)
+    program = unpacked_crictl(tmp_path_factory.mktemp("crictl"))
+    if program is None:
+        impossible_here(f"no Debian package has crictl, and there is none in {TOOLS}")
     return program
 
 

@@ -80,17 +80,26 @@ def test_a_real_image_is_what_umoci_unpacks(big_images: BigImages, tmp_path: Pat
 
 
 IDMAPPED = """
-import os, sys
+import errno, os, sys
 sys.path[:0] = [sys.argv[1] + "/src", sys.argv[1]]
 from carob.linux import idmap, mount, namespaces
 pid, pidfd = namespaces.fork_into(namespaces.CLONE_NEWNS)
 if pid:
     os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 mount.set_propagation("/", mount.MS_PRIVATE)
-upper, work, *lower = sys.argv[2:]
-namespace = idmap.new_user_namespace([(0, 100_000, 65536)], [(0, 200_000, 65536)])
+kernel, upper, work, *lower = sys.argv[2:]
+uids, gids = [(0, 100_000, 65536)], [(0, 200_000, 65536)]
+namespace = idmap.new_user_namespace(uids, gids)
+mapping = idmap.Mapping(namespace, uids, gids)
+by_layers = mount._overlay_by_layers
+def needs_mounted_layers(*arguments):
+    mount._overlay_by_layers = by_layers
+    raise OSError(errno.EINVAL, "not mounted")
+if kernel == "old":
+    mount._overlay_by_layers = needs_mounted_layers
+before = open("/proc/self/mountinfo").read()
 try:
-    alone = idmap.clone_idmapped(lower[0], namespace)
+    alone = mapping.clone(lower[0])
 except OSError as error:
     print("cannot", error)
     sys.exit()
@@ -98,10 +107,11 @@ print(*os.stat("mine", dir_fd=alone)[4:6])
 for path in (upper, work):
     os.chown(path, 100_000, 200_000)
 try:
-    made = idmap.overlay_idmapped(lower, namespace, upper, work)
+    made = mount.overlay(lower, upper, work, mapping=mapping)
 except OSError as error:
     print("cannot", error)
     sys.exit()
+assert open("/proc/self/mountinfo").read() == before
 for name in ("mine", "below"):
     print(*os.stat(name, dir_fd=made)[4:6])
 os.chown(f"/proc/self/fd/{made}/below", 100_009, 200_009)
@@ -109,15 +119,19 @@ print(*os.stat(upper + "/below")[4:6], *os.stat(lower[1] + "/below")[4:6])
 """
 
 
-def test_one_tree_serves_pods_with_any_mapping(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kernel", ["new", "old"])
+def test_one_tree_serves_pods_with_any_mapping(tmp_path: Path, kernel: str) -> None:
     require_root()
     layers = tar(member("below", b"x", uid=1, gid=2)), tar(member("mine", b"x", uid=5, gid=6))
     store, trees = Store(str(tmp_path / "data")), Trees(str(tmp_path / "data"))
     tree = trees.ensure(store.import_path(str(layout_of(tmp_path / "layout", *layers)), name="app"))
     for name in ("upper", "work"):
         (tmp_path / name).mkdir()
-    words = [str(ROOT), str(tmp_path / "upper"), str(tmp_path / "work"), *tree.lower_dirs]
-    run = subprocess.run([sys.executable, "-c", IDMAPPED, *words], check=True, capture_output=True, text=True)
+    words = [str(ROOT), kernel, str(tmp_path / "upper"), str(tmp_path / "work"), *tree.lower_dirs]
+    run = subprocess.run(
+        [sys.executable, "-c", IDMAPPED, *words], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
     if "cannot" in run.stdout:
         impossible_here(f"idmapped overlays: {lines[-1]}")

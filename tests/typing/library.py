@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, assert_never, assert_type
 
 from carob import (
+    AddOptions,
     App,
     AppEnd,
     AppStatus,
@@ -34,6 +35,7 @@ from carob import (
     PodStats,
     PodStatus,
     PortForward,
+    Probe,
     ProcessInfo,
     Resources,
     Security,
@@ -43,6 +45,7 @@ from carob import (
     __version__,
 )
 from carob.engine.request.pod import PodRequest
+from carob.engine.sandbox.addition import Addition
 from carob.errors import AppStartFailed, CommandFailed, LostRace, TimedOut
 
 
@@ -140,6 +143,9 @@ def requests() -> PodRequest:
             ulimits={"nofile": 1024, "core": (0, -1)},
         ),
         resources=Resources(memory_bytes=1 << 30, cpus=1.5, pids=100),
+        startup=Probe(exec=["test", "-e", "/run/up"], failures=30, grace_s=1),
+        liveness=Probe(http=8080, path="/healthz", headers={"Host": "a.example"}, scheme="https"),
+        readiness=Probe(grpc=50051, service="a.B", period_s=0.5, successes=2),
     )
     assert_type(app.resources, Resources | None)
     return PodRequest(
@@ -213,6 +219,9 @@ def looks(engine: Engine, uuid: str) -> list[str]:
     assert_type(status, PodStatus)
     assert_type(status.apps, tuple[AppStatus, ...])
     assert_type(status.app("worker").end, AppEnd | None)
+    assert_type(status.app("worker").ready, bool)
+    assert_type(status.app("worker").probes["readiness"].passing, bool | None)
+    assert_type([change.time_ns for change in status.app("worker").probe_changes], list[int])
     assert_type(status.started_ns, int | None)
     assert_type(status.pid, int | None)
     assert_type(status.networks, tuple[NetworkStatus, ...])
@@ -263,6 +272,7 @@ def execs(pod: PodHandle) -> str:
     assert_type(done.stdout, Any)
     done.check_returncode()
     with pod.start(["sh"], tty=True) as running:
+        running.resize(24, 80)
         assert_type(running, Execution)
         assert_type(running.stdin, int)
         assert_type(running.fileno(), int)
@@ -272,6 +282,28 @@ def execs(pod: PodHandle) -> str:
     assert_type(running.wait(), AppEnd)
     running.close()
     return ""
+
+
+def apps_that_come_and_go(engine: Engine) -> dict[str, str]:
+    """A mutable pod."""
+    with engine.sandbox(name="box", network="default", labels={"Any/key": "any value"}) as pod:
+        name = pod.add(
+            App("busybox", ["httpd", "-f"], name="web"), pid="pod", log_path="/var/log/web/0.log",
+            labels={"tier": "front"}, user_annotations={"By": "me"}, pull="never",
+        )  # fmt: skip
+        assert_type(name, str)
+        pod.start_app(name)
+        pod.reopen_log(name)
+        pod.stop_app(name, grace_s=1.5)
+        status = pod.status()
+        assert_type(status.mutable, bool)
+        app = status.app(name)
+        assert_type(app.created_ns, int | None)
+        assert_type(app.log_path, str)
+        pod.remove_app(name, force=True)
+        how: AddOptions = {"pid": "app:web", "insecure": "none"}
+        other = pod.add_request(Addition(App("busybox"), **how), warn=print)
+        return {**app.labels, **app.annotations, **status.labels, **status.annotations, "other": other}
 
 
 def a_day(engine: Engine, pod: PodHandle) -> dict[str, str]:

@@ -23,6 +23,7 @@ from carob import (
 )
 from carob.aio import Engine, Execution, Images, Logs, PodHandle, PortForward, Volumes
 from carob.engine.request.pod import PodRequest
+from carob.engine.sandbox.addition import Addition
 
 
 async def engines() -> list[PodEnd]:
@@ -123,6 +124,17 @@ async def logs(pod: PodHandle) -> str:
     return await pod.logs().text(encoding="latin-1")
 
 
+async def apps_that_come_and_go(engine: Engine) -> str:
+    """A mutable pod."""
+    async with await engine.sandbox(name="box", labels={"Any/key": "any value"}) as pod:
+        name = await pod.add(App("busybox", ["httpd", "-f"], name="web"), pid="pod")
+        await pod.start_app(name)
+        await pod.reopen_log(name)
+        await pod.stop_app(name, grace_s=1.5)
+        await pod.remove_app(name, force=True)
+        return await pod.add_request(Addition(App("busybox"), user_annotations={"By": "me"}))
+
+
 async def a_day(engine: Engine, pod: PodHandle) -> list[str]:
     """Files in and out, what runs and what it takes, what happened, ports."""
     await pod.copy_in("config.toml", "/etc/app.toml", app="worker")
@@ -155,6 +167,7 @@ async def execs(pod: PodHandle) -> int:
         assert_type(running.args, tuple[str, ...])
         await running.write(b"echo hi\n")
         running.close_stdin()
+        running.resize(24, 80)
         assert_type(await running.stdout.readline(), bytes)
         if running.stderr is not None:
             assert_type(await running.stderr.read(), bytes)

@@ -7,6 +7,7 @@ from carob.aio.images import Images
 from carob.aio.steps import Steps
 from carob.aio.volumes import Volumes
 from carob.engine.engine import Engine as BlockingEngine
+from carob.engine.launch.supervision import silent
 from carob.engine.request import inputs
 from carob.engine.request.pod import App, PodRequest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from carob.engine.end.collect import Collection
     from carob.engine.handle import PodHandle as BlockingHandle
     from carob.engine.images.collection import Callback, Warn
+    from carob.engine.launch.supervision import Progress
     from carob.engine.networks import NetworkConfiguration
     from carob.engine.observe.events import Event
     from carob.engine.observe.pods import PodSummary
@@ -91,17 +93,32 @@ class Engine:
         *,
         tied: bool = False,
         timeout_s: float | None = None,
+        progress: Progress = silent,
         fetching: Callback | None = None,
         warn: Warn | None = None,
     ) -> PodHandle:
-        """``run`` for a request made before; ``fetching`` and ``warn`` are called from other threads."""
+        """``run`` for a request made before; ``progress``, ``fetching`` and ``warn`` are called from other
+        threads.
+        """
         handle = await self._steps.run_or_undo(
             lambda: self._blocking.run_request(
-                request, tied=tied, timeout_s=timeout_s, fetching=fetching, warn=warn
+                request,
+                tied=tied,
+                timeout_s=timeout_s,
+                progress=progress,
+                fetching=fetching,
+                warn=warn,
             ),
             _remove,
         )
         return PodHandle(handle, self.data_dir, self._steps)
+
+    async def sandbox(
+        self, *, tied: bool = False, timeout_s: float | None = None, **options: Unpack[PodOptions]
+    ) -> PodHandle:
+        """Makes a mutable pod and runs it; see ``carob.Engine.sandbox``. Cancelled, it leaves none."""
+        wanted = PodRequest((), mutable=True, **options)
+        return await self.run_request(wanted, tied=tied, timeout_s=timeout_s)
 
     async def prepare(self, *apps: App, **options: Unpack[PodOptions]) -> PodHandle:
         """Makes a pod of these apps, to be run later with ``PodHandle.run``. Cancelled, it leaves none."""

@@ -86,23 +86,33 @@ class Execution:
             self._started.signal(number)
 
     def kill(self) -> None:
-        """Ends the process at once; ``wait`` then tells its end."""
-        self.signal(9)
+        """Ends the process at once; ``wait`` then tells its end. One that went with its pod is fine."""
+        if self._started is not None and not self._end.done():
+            self._started.kill()
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Gives the process's terminal this size, in characters. ``InvalidInput`` where it has none."""
+        if self._started is None:
+            raise InvalidInput(f"{self.args[0]} has no terminal, or it was closed")
+        self._started.resize(rows, columns)
 
     def close_stdin(self) -> None:
         """Ends the process's input. A terminal has one stream for both ways, which this leaves open."""
         if self._started is not None and not self._terminal:
             self._started.close_stdin()
 
-    async def communicate(self, data: bytes = b"", *, timeout_s: float | None = None) -> tuple[bytes, bytes]:
-        """Feeds ``data``, ends the input, and returns all output once the process has ended.
+    async def communicate(
+        self, data: bytes = b"", *, timeout_s: float | None = None, most_bytes: int | None = None
+    ) -> tuple[bytes, bytes]:
+        """Feeds ``data``, ends the input, and returns all output once the process has ended, or of each
+        stream no more than the first ``most_bytes``.
 
         What processes that it left behind write later is not waited for. Raises ``TimedOut``.
         """
         data, timeout_s = inputs.payload(data, "data"), inputs.timeout(timeout_s)
-        readers = [asyncio.ensure_future(self.stdout.read())]
+        readers = [asyncio.ensure_future(_read(self.stdout, most_bytes))]
         if self.stderr is not None:
-            readers.append(asyncio.ensure_future(self.stderr.read()))
+            readers.append(asyncio.ensure_future(_read(self.stderr, most_bytes)))
         feeding = asyncio.ensure_future(self._feed(data))
         try:
             ended, _ = await asyncio.wait({self._end}, timeout=timeout_s)
@@ -140,6 +150,16 @@ class Execution:
         started.close()
         if not self._end.done():
             self._end.cancel()
+
+
+async def _read(reader: asyncio.StreamReader, most_bytes: int | None) -> bytes:
+    """All of a stream; what is more than that is read, and forgotten."""
+    if most_bytes is None:
+        return await reader.read()
+    kept = bytearray()
+    while data := await reader.read(_CHUNK_BYTES):
+        kept += data[: most_bytes - len(kept)]
+    return bytes(kept)
 
 
 class _Source(asyncio.ReadTransport):

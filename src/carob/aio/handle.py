@@ -8,7 +8,9 @@ from carob.aio.attachment import Attachment
 from carob.aio.execution import Execution
 from carob.engine.end import stop
 from carob.engine.failures import Attempt
+from carob.engine.observe.keeper import Deadline
 from carob.engine.request import inputs
+from carob.engine.sandbox.addition import Addition
 from carob.engine.steer import execution
 from carob.errors import TimedOut
 from carob.pod import open_pod
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from types import TracebackType
+    from typing import Unpack
 
     from carob.aio.port_forward import PortForward
     from carob.aio.steps import Steps
     from carob.engine.handle import PodEnd
     from carob.engine.handle import PodHandle as BlockingHandle
-    from carob.engine.images.collection import ResolvedImage
+    from carob.engine.images.collection import Callback, ResolvedImage, Warn
     from carob.engine.observe.events import Event
     from carob.engine.observe.output import LogEntry
     from carob.engine.observe.status import PodStatus
+    from carob.engine.request.options import AddOptions
+    from carob.engine.request.pod import App
     from carob.engine.request.resources import Resources
     from carob.engine.steer.execution import Completed
     from carob.engine.usage.stats import PodStats
@@ -78,7 +83,7 @@ class PodHandle:
         return await self._steps.run(self._blocking.wait)
 
     async def wait_ready(self, *, timeout_s: float | None = None) -> None:
-        """Waits until all apps have been started; see ``carob.PodHandle.wait_ready``."""
+        """Waits until all apps are ready; see ``carob.PodHandle.wait_ready``."""
         await waits.ready(self._data_dir, self.uuid, timeout_s=timeout_s)
 
     async def export(self, target: str | os.PathLike[str] | int, *, app: str = "") -> None:
@@ -110,6 +115,37 @@ class PodHandle:
     ) -> None:
         """Copies out of an app; see ``carob.PodHandle.copy_out``."""
         await self._steps.run(self._blocking.copy_out, path, target, app=app, follow_links=follow_links)
+
+    # Apps that come and go, in a mutable pod
+
+    async def add(self, app: App, **options: Unpack[AddOptions]) -> str:
+        """Adds an app, created and not yet started; see ``carob.PodHandle.add``. Cancelled, it adds none."""
+        return await self.add_request(Addition(app, **options))
+
+    async def add_request(
+        self, addition: Addition, *, fetching: Callback | None = None, warn: Warn | None = None
+    ) -> str:
+        """``add`` for an addition made before; ``fetching`` and ``warn`` are called from other threads."""
+        return await self._steps.run_or_undo(
+            lambda: self._blocking.add_request(addition, fetching=fetching, warn=warn),
+            lambda name: self._blocking.remove_app(name, force=True),
+        )
+
+    async def start_app(self, name: str) -> None:
+        """Starts an app; see ``carob.PodHandle.start_app``."""
+        await self._steps.run(self._blocking.start_app, name)
+
+    async def stop_app(self, name: str, *, grace_s: float | None = None) -> None:
+        """Ends an app; see ``carob.PodHandle.stop_app``."""
+        await self._steps.run(self._blocking.stop_app, name, grace_s=grace_s)
+
+    async def remove_app(self, name: str, *, force: bool = False) -> None:
+        """Removes an app; see ``carob.PodHandle.remove_app``. Cancelled, it is carried through."""
+        await self._steps.run(self._blocking.remove_app, name, force=force)
+
+    async def reopen_log(self, name: str) -> None:
+        """Has an app's log go on in a new file; see ``carob.PodHandle.reopen_log``."""
+        await self._steps.run(self._blocking.reopen_log, name)
 
     async def update(self, resources: Resources, *, app: str | None = None) -> None:
         """Changes the limits of a running app, or of the pod; see ``carob.PodHandle.update``."""
@@ -219,10 +255,12 @@ class PodHandle:
         since_ns: int = 0,
         until_ns: int | None = None,
         follow: bool = True,
+        until_ended: bool = False,
     ) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
         """``follow_logs`` by what is there at a time, for who passes much output on.
 
-        Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
+        Without ``follow`` it ends with what is there now, with ``until_ended`` when these apps have ended,
+        though the pod goes on. ``NotFound`` for an app that is not in the pod.
         """
         return outputs.batches(
             self._data_dir,
@@ -233,6 +271,7 @@ class PodHandle:
             since_ns=since_ns,
             until_ns=until_ns,
             follow=follow,
+            until_ended=until_ended,
         )
 
     async def manifest(self) -> bytes:
@@ -272,10 +311,16 @@ class PodHandle:
         user: tuple[int, int] | None = None,
         tty: bool = False,
         size: tuple[int, int] | None = None,
+        timeout_s: float | None = None,
     ) -> Execution:
-        """Starts one more process in an app and leaves its streams to the caller; see ``exec``."""
+        """Starts one more process in an app and leaves its streams to the caller; see ``exec``.
+
+        Raises ``TimedOut`` where it does not run after ``timeout_s``, by default 30 s.
+        """
         running = await self._steps.run_or_undo(
-            lambda: self._blocking.start(argv, app=app, env=env, cwd=cwd, user=user, tty=tty, size=size),
+            lambda: self._blocking.start(
+                argv, app=app, env=env, cwd=cwd, user=user, tty=tty, size=size, timeout_s=timeout_s
+            ),
             lambda started: started.close(),
         )
         with Attempt(f"pod {self.uuid} cannot be entered", self.uuid):
@@ -302,10 +347,11 @@ class PodHandle:
 
         Cancelled, as after ``timeout_s``, it kills the process.
         """
-        data, timeout_s = inputs.payload(input, "input"), inputs.timeout(timeout_s)
-        async with await self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
+        data, deadline = inputs.payload(input, "input"), Deadline(timeout_s)
+        started = await self.start(argv, app=app, env=env, cwd=cwd, user=user, timeout_s=timeout_s)
+        async with started as running:
             try:
-                captured = await running.communicate(data, timeout_s=timeout_s)
+                captured = await running.communicate(data, timeout_s=deadline.left_s())
             except BaseException:
                 running.kill()
                 raise

@@ -72,10 +72,11 @@ async def batches(
     since_ns: int,
     until_ns: int | None,
     follow: bool = True,
+    until_ended: bool = False,
 ) -> AsyncGenerator[list[tuple[str, LogEntry]], None]:
     """``follow``, with what is there at a time in one list; none is empty. Files are read in a thread.
 
-    Without ``follow`` it ends where it would wait.
+    Without ``follow`` it ends where it would wait; with ``until_ended`` when the apps have ended.
     """
 
     def begin() -> tuple[Pod, Following]:
@@ -84,8 +85,16 @@ async def batches(
             names = status.app_names(pod)
             for app in apps:
                 if inputs.text(app, "an app's name") not in names:
-                    raise NotFound(f"pod {uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
-            return pod, Following(pod, apps or names, tail=tail, since_ns=since_ns, until_ns=until_ns)
+                    hint = f"its apps: {', '.join(names) or 'none'}"
+                    raise NotFound(f"pod {uuid} has no app {app!r}", hint=hint)
+            return pod, Following(
+                pod,
+                apps or names,
+                tail=tail,
+                since_ns=since_ns,
+                until_ns=until_ns,
+                until_ended=until_ended,
+            )
         except BaseException:
             pod.close()
             raise

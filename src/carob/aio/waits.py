@@ -7,6 +7,7 @@ import os
 from weakref import WeakKeyDictionary
 
 from carob.engine.failures import Attempt
+from carob.engine.observe import remains
 from carob.engine.observe.keeper import keepers, thaw
 from carob.engine.request.inputs import timeout
 from carob.errors import NotFound, TimedOut
@@ -67,7 +68,7 @@ async def over(data_dir: str, uuid: str, *, timeout_s: float | None) -> None:
 
 
 async def ready(data_dir: str, uuid: str, *, timeout_s: float | None) -> None:
-    """Returns when all apps have been started.
+    """Returns when all apps have been started, and those with probes are ready.
 
     Raises ``TimedOut``, ``Conflict`` where that cannot be any more, ``NotFound``.
     """
@@ -85,11 +86,15 @@ async def _over(data_dir: str, uuid: str) -> None:
     with pod:
         if await pod.wait_finished_async() is not State.GONE:
             await _init_gone(pod)
+            for pause_s in remains.pauses_until_none(pod):
+                await asyncio.sleep(pause_s)
 
 
 async def _ready(data_dir: str, uuid: str) -> None:
+    from carob.engine.observe import readiness
+
     with open_pod(data_dir, uuid) as pod:
-        await pod.wait_ready_async()
+        await readiness.wait_ready_async(pod)
 
 
 async def _init_gone(pod: Pod) -> None:

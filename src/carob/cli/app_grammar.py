@@ -33,18 +33,21 @@ class AppWords:
 class PodArguments(Arguments):
     """The options of the pod, those for every app among them, and the ``apps``."""
 
-    __slots__ = ("apps",)
+    __slots__ = ("apps", "command")
 
-    def __init__(self) -> None:
+    def __init__(self, command: Command) -> None:
         super().__init__()
+        self.command = command
         self.apps: list[AppWords] = []
 
 
 def parse(command: Command, words: Sequence[str]) -> PodArguments:
     """What was given. Raises ``UsageError``, with a hint for whoever forgot the ``--``."""
-    arguments = PodArguments()
+    arguments = PodArguments(command)
     tokens = Tokens(words)
     of_pod, of_app = by_name((*command.options, *GLOBAL)), by_name(command.apps)
+    if command.one_app:
+        of_pod = {**of_app, **of_pod}
     ended = True  # no app is open: at the start and after ---
     while tokens.more():
         word = tokens.take()
@@ -92,7 +95,7 @@ def _take_option(
         name = word.partition("=")[0]
         if not arguments.apps and name in of_app and name not in of_pod:
             raise UsageError(f"{name} is for one app", hint="put it after the app's image") from None
-        if forgotten := forgotten_dashes(arguments.apps, word, *tokens.rest()):
+        if forgotten := forgotten_dashes(arguments, word, *tokens.rest()):
             raise UsageError(error.message, hint=forgotten) from None
         raise
     for option, value in found:
@@ -107,13 +110,16 @@ def _take_option(
             arguments.apps[-1].options.put(own, value)
 
 
-def forgotten_dashes(apps: Sequence[AppWords], *more: str) -> str:
+def forgotten_dashes(arguments: PodArguments, *more: str) -> str:
     """A hint for ``run IMAGE COMMAND …``, as other engines have it; ``""`` where that is not it."""
-    if not apps or any(app.arguments is not None for app in apps):
+    apps, command = arguments.apps, arguments.command
+    if any(app.arguments is not None for app in apps):
         return ""
-    words = [app.image for app in apps[1:]] + list(more)
-    if not words:
+    before = 2 if command.one_app else 1  # the pod's uuid and the image, or the image
+    said = [app.image for app in apps]
+    words = [*said[before:], *more]
+    if len(said) < before or not words:
         return ""
     from shlex import join
 
-    return f"an app's arguments go after --: carob run {apps[0].image} -- {join(words)}"
+    return f"an app's arguments go after --: carob {command.name} {join(said[:before])} -- {join(words)}"

@@ -31,6 +31,13 @@ VERBS = {
     "resume": "resume",
     "rm": "rm",
     "gc": "gc",
+    "app sandbox": "app_sandbox",
+    "app add": "app_add",
+    "app start": "app_start",
+    "app stop": "app_stop",
+    "app rm": "app_rm",
+    "app list": "app_list",
+    "app status": "app_status",
     "fetch": "fetch",
     "export": "export",
     "image list": "image_list",
@@ -66,7 +73,7 @@ VERBS = {
     "version": "version",
     "help": "help",
 }
-GROUPS = ("image", "network", "volume", "trust")
+GROUPS = ("app", "image", "network", "volume", "trust")
 """First words that need a second one."""
 
 

@@ -25,9 +25,10 @@ COMMAND = Command(
     ),
     most=1,
     details="""\
-Events are prepared, started, app-started, app-ended, ended and removed; with UUID, those of one pod. They are
-read from the pods' directories, so none is missed by who is slow; of pods that were removed, they are known
-for a day.""",
+Events are prepared (or prepare-aborted), started, app-started, app-ended, ended and removed, and of apps
+with probes app-ready, app-unready and probe-failed (the last 16 changes of each app); with UUID, those of
+one pod. They are read from the pods' directories, so none is missed by who is slow; of pods that were
+removed, they are known for a day.""",
 )
 
 
@@ -59,4 +60,4 @@ def _more(event: dict[str, Any]) -> list[str]:
     end = event.get("end")
     if end is not None:
         return [f"{key}={value}" for key, value in end.items()]
-    return [f"{key}={event[key]}" for key in ("outcome", "reason") if event.get(key)]
+    return [f"{key}={event[key]}" for key in ("outcome", "probe", "reason") if event.get(key)]

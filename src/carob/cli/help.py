@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carob.cli.commands import VERBS, Verb
+from carob.cli.commands import GROUPS, VERBS, Verb
 from carob.cli.options import GLOBAL, Arguments, Command, Option, UsageError
 from carob.cli.output import write
 
@@ -26,6 +26,8 @@ def run(arguments: Arguments, context: Context) -> int:
         write(overview())
     elif name in VERBS:
         write(of_command(Verb(name).command))
+    elif name in GROUPS:
+        write(overview([verb for verb in VERBS if verb.startswith(f"{name} ")], f"{name} "))
     else:
         from carob.cli import suggestions
 
@@ -33,11 +35,11 @@ def run(arguments: Arguments, context: Context) -> int:
     return 0
 
 
-def overview() -> str:
-    """All verbs, and the options that all have."""
-    lines = ["carob runs pods without a daemon.", "", "usage: carob [OPTIONS] VERB …", "", "verbs:"]
-    width = max(map(len, VERBS)) + 2
-    lines += [f"  {name:<{width}}{Verb(name).command.summary}" for name in VERBS]
+def overview(verbs: Sequence[str] = tuple(VERBS), group: str = "") -> str:
+    """All verbs, or those of a group, and the options that all have."""
+    lines = ["carob runs pods without a daemon.", "", f"usage: carob [OPTIONS] {group}VERB …", "", "verbs:"]
+    width = max(map(len, verbs)) + 2
+    lines += [f"  {name:<{width}}{Verb(name).command.summary}" for name in verbs]
     lines += ["", "options of every verb:", *_options(GLOBAL), "", "carob help VERB tells what a verb takes."]
     return "\n".join(lines) + "\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from carob.cli import probe_options
 from carob.cli.options import Arguments, Option, UsageError
 from carob.cli.values import duration_s
 from carob.engine.request.life import INPUTS, OUTPUTS, ROLES
@@ -25,6 +26,7 @@ FOR_APPS = (
     Option("--stderr", "where its errors go (default: log)", "MODE", choices=OUTPUTS),
     Option("--interactive", "pass standard input on: --stdin=stream", short="-i"),
     Option("--tty", "give it a terminal: --stdin=tty", short="-t"),
+    *probe_options.FOR_APPS,
 )
 """Before the first image for every app, after an image for its app."""
 
@@ -50,5 +52,6 @@ def life(pod: Arguments, own: Arguments) -> LifeOptions:
             if found.get("stdin", mode) not in (mode, "stream"):
                 raise UsageError(f"{name} and --stdin={found['stdin']} do not go together")
             found["stdin"] = mode
+    found.update(probe_options.probes(pod, own))
     options: LifeOptions = found  # type: ignore[assignment]
     return options

@@ -19,6 +19,7 @@ COMMAND = Command(
     "print what the apps of a pod wrote",
     "UUID [APP]",
     options=(
+        Option("--app", "only that of this app, as APP", "NAME"),
         Option("--follow", "go on until the pod has ended", short="-f"),
         Option("--tail", "only the last lines of each app", "LINES", short="-n"),
         Option("--since", "only from then on: 10m (ago), @SECONDS, or an ISO 8601 time", "TIME"),
@@ -41,8 +42,9 @@ def run(arguments: Arguments, context: Context) -> int:
     tail = count(arguments.text("--tail"), "--tail") if arguments.has("--tail") else None
     since_ns = moment_ns(arguments.text("--since"), "--since") if arguments.has("--since") else 0
     until_ns = moment_ns(arguments.text("--until"), "--until") if arguments.has("--until") else None
-    batches = context.engine.get(arguments.words[0]).log_batches(
-        *arguments.words[1:],
+    uuid, *apps = arguments.words
+    batches = context.engine.get(uuid).log_batches(
+        *(apps or arguments.texts("--app")),
         tail=tail,
         since_ns=since_ns,
         until_ns=until_ns,

@@ -24,7 +24,7 @@ class Fields:
         """Reads ``text``; a field with a comma in it stands in ``"``, as in a table (RFC 4180)."""
         self._option = option
         self._left: dict[str, str] = {}
-        for part in _parts(option, text):
+        for part in parts(option, text):
             key, _, value = part.partition("=")
             if not key or key in self._left:
                 raise UsageError(f"{option}: cannot take {part!r}", hint="KEY=VALUE, each once")
@@ -78,7 +78,8 @@ class Fields:
             raise UsageError(f"{self._option}: cannot take {key!r}", hint=f"it knows {known}")
 
 
-def _parts(option: str, text: str) -> Sequence[str]:
+def parts(option: str, text: str) -> Sequence[str]:
+    """What has commas between; a part with a comma in it stands in ``"``."""
     if '"' not in text:
         return text.split(",") if text else []
     import csv

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 _TYPES = "bind, volume, tmpfs, image or empty"
 _KNOWN = (
     "type, source, target, readonly, subpath, bind-propagation, bind-recursive, volume-nocopy, tmpfs-size, "
-    "tmpfs-mode, name, mode, uid, gid, rw, exec, suid, dev"
+    "tmpfs-mode, name, mode, uid, gid, idmap, rw, exec, suid, dev"
 )
-_SHORT = "ro, rw, (r)private, (r)slave, (r)shared, bind, rbind, nocopy, and suid, dev, exec and no… of these"
-_RECURSIVE = {"enabled": True, "readonly": True, "disabled": False}
+_SHORT = (
+    "ro, rw, (r)private, (r)slave, (r)shared, bind, rbind, idmap, nocopy, "
+    "and suid, dev, exec and no… of these"
+)
+_WITH_COLON = "a source with a : in it goes with --mount type=bind,source=…,target=…"
+_RECURSIVE: dict[str, dict[str, Any]] = {
+    "enabled": {"recursive": True},
+    "readonly": {"recursive": True},
+    "writable": {"recursive": True, "read_only_below": False},
+    "disabled": {"recursive": False},
+}
 
 
 def by_type(text: str) -> Mount:
@@ -55,7 +64,8 @@ def _sourced(kind: str, fields: Fields) -> tuple[str | Volume, dict[str, Any]]:
             propagation = fields.text("bind-propagation") or None
             return host_path("--mount", named), {
                 "propagation": propagation.removeprefix("r") if propagation else None,
-                "recursive": _recursive(fields),
+                **_recursive(fields),
+                "idmap": fields.flag("idmap"),
             }
         case "volume":
             copy = not fields.flag("volume-nocopy", "nocopy")
@@ -88,16 +98,16 @@ def _owner(fields: Fields) -> dict[str, int | None]:
     }
 
 
-def _recursive(fields: Fields) -> bool | None:
+def _recursive(fields: Fields) -> dict[str, Any]:
     if fields.flag("bind-nonrecursive"):
-        return False
+        return {"recursive": False}
     word = fields.text("bind-recursive")
     if not word:
-        return None
+        return {}
     if word not in _RECURSIVE:
         raise UsageError(
             f"--mount: bind-recursive is {', '.join(_RECURSIVE)}, not {word!r}",
-            hint="what is mounted below is as read-only as the mount itself",
+            hint="with writable, what is mounted below a read-only mount is not read-only itself",
         )
     return _RECURSIVE[word]
 
@@ -120,23 +130,30 @@ def _words(words: list[str]) -> tuple[dict[str, Any], bool]:
     options: dict[str, Any] = {}
     copy = True
     for word in words:
+        found: dict[str, Any]
         match word:
             case "ro" | "rw":
-                options["read_only"] = word == "ro"
+                found = {"read_only": word == "ro"}
             case "bind" | "rbind":
-                options["recursive"] = word == "rbind"
+                found = {"recursive": word == "rbind"}
             case "private" | "slave" | "shared" | "rprivate" | "rslave" | "rshared":
-                options["propagation"] = word.removeprefix("r")
+                found = {"propagation": word.removeprefix("r")}
             case "nosuid" | "nodev" | "noexec":
-                options[word] = True
+                found = {word: True}
             case "suid" | "dev" | "exec":
-                options[f"no{word}"] = False
+                found = {f"no{word}": False}
             case "nocopy":
-                copy = False
-            case "z" | "Z" | "U" | "O" | "idmap":
+                copy, found = False, {}
+            case "idmap":
+                found = {"idmap": True}
+            case "z" | "Z" | "U" | "O":
                 raise Unsupported(f"--volume: the option {word} is not supported", hint=f"it knows {_SHORT}")
             case _:
-                raise UsageError(f"--volume: there is no option {word!r}", hint=f"it knows {_SHORT}")
+                hint = _WITH_COLON if word.startswith("/") else f"it knows {_SHORT}"
+                raise UsageError(f"--volume: there is no option {word!r}", hint=hint)
+        if any(options.get(name, value) != value for name, value in found.items()):
+            raise UsageError(f"--volume: {word} is the opposite of another of its options")
+        options |= found
     return options, copy
 
 

@@ -57,10 +57,14 @@ class Command:
 
     ``least`` and ``most`` are how many words it takes; ``most`` is ``None`` for any number. After
     ``verbatim_after`` words the rest is taken as it is. ``details`` is more help; ``apps`` are the options
-    of each app, for verbs with rkt's app grammar (``carob.cli.app_grammar``).
+    of each app, for verbs with rkt's app grammar (``carob.cli.app_grammar``); with ``one_app`` there is but
+    one, so that its options may stand anywhere.
     """
 
-    __slots__ = ("apps", "details", "least", "most", "name", "options", "summary", "verbatim_after", "words")
+    __slots__ = (
+        "apps", "details", "least", "most", "name", "one_app", "options", "summary",
+        "verbatim_after", "words",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -74,6 +78,7 @@ class Command:
         verbatim_after: int | None = None,
         details: str = "",
         apps: tuple[Option, ...] = (),
+        one_app: bool = False,
     ) -> None:
         self.name = name
         self.summary = summary
@@ -84,6 +89,7 @@ class Command:
         self.verbatim_after = verbatim_after
         self.details = details
         self.apps = apps
+        self.one_app = one_app
 
 
 GLOBAL = (

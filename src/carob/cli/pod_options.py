@@ -7,12 +7,14 @@ from carob.cli.app_grammar import AppWords, PodArguments, forgotten_dashes
 from carob.cli.log_options import LOG_DRIVER, LOG_OPT, log_limits
 from carob.cli.network_options import FOR_NETWORKS, networks
 from carob.cli.options import Arguments, Option, UsageError
+from carob.cli.user_namespace_options import FOR_USER_NAMESPACE, user_namespace
 from carob.cli.values import duration_s, variable
 from carob.engine.request.pod import App, PodRequest
 from carob.errors import InvalidInput, NotFound, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from carob.cli.context import Context
@@ -48,13 +50,28 @@ FOR_POD = (
     *FOR_NETWORKS,
     Option("--hostname", "the pod's host name (default: carob-UUID)", "NAME"),
     resource_options.POD_LIMITS,
-    Option("--cgroup-parent", "make the pod's control group below this one", "PATH"),
+    Option("--cgroup-parent", "make the pod's control group below this one, or slice", "PATH"),
+    Option(
+        "--cgroups",
+        "split: stay in the control group of the caller's systemd unit",
+        "WHERE",
+        choices=("enabled", "split"),
+    ),
     Option("--sysctl", "set a kernel parameter of the pod's own namespaces", "NAME=VALUE", many=True),
-    Option("--pid", "whose processes an app sees (default: private)", "WHOSE", choices=("private", "pod")),
+    Option(
+        "--pid", "whose processes an app sees (default: private)", "WHOSE", choices=("private", "pod", "host")
+    ),
     Option(
         "--ipc", "whose shared memory, queues (default: pod)", "WHOSE", choices=("private", "pod", "host")
     ),
     Option("--uts", "whose host name (default: pod)", "WHOSE", choices=("pod", "host")),
+    *FOR_USER_NAMESPACE,
+    Option(
+        "--isolation",
+        "none: one app on the host itself, in a root of its own (rkt's fly)",
+        "KIND",
+        choices=("default", "none"),
+    ),
     Option("--grace", "time between the stop signal and SIGKILL", "DURATION"),
     Option("--runtime", "the OCI runtime, by name or path", "RUNTIME"),
     Option(
@@ -83,6 +100,25 @@ for that app, as is --exec. All other options may stand before or after images. 
 def request(arguments: Arguments, context: Context) -> PodRequest:
     """The pod that was asked for. Raises ``UsageError`` and what a request raises."""
     assert isinstance(arguments, PodArguments)
+    options = keywords(arguments, context)
+    if arguments.has("--pod-manifest"):
+        return _from_manifest(arguments, context, options)
+    if not arguments.apps:
+        raise UsageError("no image was given", hint="such as: carob run busybox -- echo hi")
+    return PodRequest(apps(arguments, arguments.apps), **options)
+
+
+def apps(pod: Arguments, wanted: Sequence[AppWords]) -> list[App]:
+    """The apps, each with what is said for all of them. Raises as ``request`` does."""
+    everywhere = [pod, *(app.options for app in wanted)]
+    named = volumes.named_volumes([text for given in everywhere for text in given.texts("--volume")])
+    found = [_app(app, pod, named) for app in wanted]
+    named.refuse_unused()
+    return found
+
+
+def keywords(arguments: Arguments, context: Context) -> PodOptions:
+    """What was asked for beside the apps. Raises ``UsageError``."""
     settings = context.settings
     options: PodOptions = {
         "hostname": arguments.text("--hostname") or None,
@@ -101,16 +137,9 @@ def request(arguments: Arguments, context: Context) -> PodRequest:
         options["name"] = arguments.text("--name")
     if arguments.has("--grace"):
         options["grace_s"] = duration_s(arguments.text("--grace"), "--grace")
-    options.update(networks(arguments, None if arguments.has("--pod-manifest") else settings))
-    if arguments.has("--pod-manifest"):
-        return _from_manifest(arguments, context, options)
-    if not arguments.apps:
-        raise UsageError("no image was given", hint="such as: carob run busybox -- echo hi")
-    everywhere = [arguments, *(app.options for app in arguments.apps)]
-    named = volumes.named_volumes([text for given in everywhere for text in given.texts("--volume")])
-    apps = [_app(app, arguments, named) for app in arguments.apps]
-    named.refuse_unused()
-    return PodRequest(apps, **options)
+    has_own = arguments.has("--pod-manifest") or arguments.text("--isolation") == "none"
+    options.update(networks(arguments, None if has_own else settings))
+    return options
 
 
 def _take_shared(arguments: Arguments, options: PodOptions) -> None:
@@ -121,7 +150,13 @@ def _take_shared(arguments: Arguments, options: PodOptions) -> None:
         options["cgroup_parent"] = arguments.text("--cgroup-parent")
     if arguments.has("--sysctl"):
         options["sysctls"] = security_options.sysctls(arguments.texts("--sysctl"))
-    words: Any = {kind: word for kind in ("pid", "ipc", "uts") if (word := arguments.text(f"--{kind}"))}
+    options.update(user_namespace(arguments))
+    kinds = ("pid", "ipc", "uts", "isolation", "cgroups")
+    words: Any = {kind: word for kind in kinds if (word := arguments.text(f"--{kind}"))}
+    if words.get("isolation") == "none":
+        for kind in ("pid", "ipc", "uts"):
+            if words.get(kind, "host") != "host":
+                raise UsageError(f"--isolation=none and --{kind}={words[kind]} do not go together")
     options.update(words)
 
 
@@ -164,6 +199,13 @@ def _app(words: AppWords, pod: Arguments, named: volumes.NamedVolumes) -> App:
         raise UsageError("--group goes with --user", hint="such as --user=0 --group=GROUP")
     if group and ":" in user:
         raise UsageError(f"the group is given twice: --user={user} --group={group}")
+    mounts = volumes.mounts([pod, own], named)
+    if pod.has("--sdnotify"):
+        from carob.cli import sdnotify
+
+        variables, more = sdnotify.for_app(pod)
+        environment |= variables
+        mounts = [*mounts, *more]
     return App(
         words.image,
         words.arguments or (),
@@ -172,7 +214,7 @@ def _app(words: AppWords, pod: Arguments, named: volumes.NamedVolumes) -> App:
         exec=own.text("--exec") or None,
         user=f"{user}:{group}" if group else user or None,
         workdir=own.text("--workdir") or pod.text("--workdir") or None,
-        mounts=volumes.mounts([pod, own], named),
+        mounts=mounts,
         files=volumes.files([pod, own]),
         security=security_options.security(pod, own),
         resources=resource_options.resources(pod, own),
@@ -183,7 +225,7 @@ def _app(words: AppWords, pod: Arguments, named: volumes.NamedVolumes) -> App:
 def docker_hint(arguments: Arguments, engine: Engine) -> str:
     """After an image was not found: a hint where it was a command, because its image is there."""
     assert isinstance(arguments, PodArguments)
-    hint = forgotten_dashes(arguments.apps)
+    hint = forgotten_dashes(arguments)
     if hint:
         try:
             engine.images.resolve(arguments.apps[0].image)

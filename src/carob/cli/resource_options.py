@@ -21,7 +21,7 @@ RESOURCES = (
     Option("--memory", "limit memory", "SIZE", short="-m"),
     Option("--memory-swap", "limit memory and swap together (default: twice --memory; -1: none)", "SIZE"),
     Option("--memory-reservation", "what it is left with where memory is short", "SIZE"),
-    Option("--pids-limit", "limit processes and threads (-1: none)", "NUMBER"),
+    Option("--pids-limit", "limit processes and threads (2048; -1: none)", "NUMBER"),
     Option("--io-weight", "its part of busy disks, 10 to 1000", "NUMBER"),
     Option("--blkio-weight", "docker's word for --io-weight", "NUMBER"),
     Option("--device-read-bps", "limit reading from a disk, a second", "PATH:SIZE", many=True),

@@ -20,6 +20,12 @@ RUNNING = (
     Option("--detach", "print the pod's uuid and leave it running", short="-d"),
     Option("--rm", "remove the pod at its end"),
     Option("--die-with-caller", "end and remove the pod if this command dies, in whatever way"),
+    Option(
+        "--sdnotify",
+        "who says READY=1 to systemd: the monitor when the pod is ready, the app itself, or nobody",
+        "WHO",
+        choices=("ignore", "monitor", "conmon", "app", "container"),
+    ),
     DETACH_KEYS,
 )
 """How to run a pod; ``run-prepared`` has them too."""
@@ -52,15 +58,25 @@ def run(arguments: Arguments, context: Context) -> int:
     def start(progress: Progress) -> PodHandle:
         try:
             with Fetching() as told:
-                return engine.run_request(wanted, tied=tied, progress=progress, fetching=told, warn=say)
+                handle = engine.run_request(wanted, tied=tied, progress=progress, fetching=told, warn=say)
         except NotFound as error:
             error.hint = docker_hint(arguments, engine) or error.hint
             raise
+        tell_manager(arguments, handle)
+        return handle
 
     uuid_file = arguments.text("--uuid-file-save")
     if detached:
         return foreground.detach(context, start, uuid_file=uuid_file)
     return foreground.attend(context, start, uuid_file=uuid_file, remove=remove, session=session)
+
+
+def tell_manager(arguments: Arguments, handle: PodHandle) -> None:
+    """For ``--sdnotify``: the pod is ready."""
+    if arguments.has("--sdnotify"):
+        from carob.cli import sdnotify
+
+        sdnotify.tell(arguments, handle)
 
 
 def how_to_run(arguments: Arguments) -> tuple[bool, bool, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from carob.cli.options import Arguments, Command, Option
+from carob.cli.options import Arguments, Command, Option, UsageError
 from carob.cli.output import STDOUT, size_text, table, write, write_json
 from carob.cli.values import duration_s
 from carob.errors import Conflict, NotFound
@@ -29,9 +29,12 @@ COMMAND = Command(
     details="""\
 All running pods, or those named; goes on until they have ended, or for ever where none is named. CPU is in
 per cent of one processor since the look before, at first since the pod's start. MEMORY is the working set:
-what is used without the cache that could go at once.""",
+what is used without the cache that could go at once. Of a pod without a control group (*) it is all that its
+processes have in memory.""",
 )
 LEGEND = ("UUID", "NAME", "APP", "CPU %", "MEMORY", "LIMIT", "PIDS", "READ", "WRITTEN", "RECEIVED", "SENT")
+_SUMMED = "* no control group: its processes added up; memory that they share counts in each"
+_SHORTEST_INTERVAL_S = 0.01
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -40,6 +43,8 @@ def run(arguments: Arguments, context: Context) -> int:
     interval_s = (
         duration_s(arguments.text("--interval"), "--interval") if arguments.has("--interval") else 1.0
     )
+    if interval_s < _SHORTEST_INTERVAL_S:
+        raise UsageError(f"--interval is {_SHORTEST_INTERVAL_S} s at least")
     before: dict[str, PodStats] = {}
     while True:
         found = _look(arguments.words, context, before)
@@ -79,7 +84,10 @@ def _show(found: list[PodStats], arguments: Arguments) -> None:
         return
     rows = [row for stats in found for row in _rows(stats, with_apps=not arguments.has("--no-apps"))]
     live = os.isatty(STDOUT) and not arguments.has("--no-stream")
-    write((_CLEAR if live else "") + table(LEGEND, rows))
+    text = table(LEGEND, rows)
+    if any(stats.is_summed for stats in found):
+        text = f"{text.rstrip()}\n{_SUMMED}\n"
+    write((_CLEAR if live else "") + text)
 
 
 def _rows(stats: PodStats, *, with_apps: bool) -> list[list[str]]:
@@ -87,7 +95,8 @@ def _rows(stats: PodStats, *, with_apps: bool) -> list[list[str]]:
     if stats.network is not None:
         received = sum(one.received_bytes for one in stats.network.values())
         traffic = [size_text(received), size_text(sum(one.sent_bytes for one in stats.network.values()))]
-    rows = [[stats.uuid[:8], stats.name, "", *_figures(stats.total, stats.cpu_percent.get("")), *traffic]]
+    uuid = stats.uuid[:8] + "*" * stats.is_summed
+    rows = [[uuid, stats.name, "", *_figures(stats.total, stats.cpu_percent.get("")), *traffic]]
     if with_apps:
         for name, usage in stats.apps.items():
             rows.append(["", "", name, *_figures(usage, stats.cpu_percent.get(name)), "", ""])

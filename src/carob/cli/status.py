@@ -22,7 +22,12 @@ COMMAND = Command(
     "UUID",
     options=(
         Option("--wait", "wait until the pod has ended, at most that long", "DURATION", optional=True),
-        Option("--wait-ready", "wait until its apps have been started", "DURATION", optional=True),
+        Option(
+            "--wait-ready",
+            "wait until its apps have been started, and are ready by their probes",
+            "DURATION",
+            optional=True,
+        ),
         FORMAT,
     ),
     least=1,
@@ -31,6 +36,7 @@ COMMAND = Command(
 As text, one KEY=VALUE a line: state, created, started, ended, pid, outcome, reason, networks and ports where
 there are such, and for each app app-NAME=: the exit code as a shell has it and, where that is not all, how it
 came; else created, running, paused, waiting (to be started again) or unknown, and how often it was restarted.
+For an app with probes ready-NAME= says yes, or no and why.
 A pod that was removed is told of for a day, by its whole uuid.""",
 )
 _SIGNALS = {1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
@@ -86,12 +92,19 @@ def _lines(document: dict[str, Any]) -> list[str]:
         ("pid", document["pid"]),
         ("outcome", document["outcome"]),
         ("reason", document["reason"]),
+        *((kind, _owners_text(ranges)) for kind, ranges in document.get("owners", {}).items()),
         ("networks", networks_text(document.get("networks", ()))),
         ("ports", ",".join([port for one in document.get("networks", ()) for port in one["ports"]])),
         *((f"app-{app['name']}", _app_text(app)) for app in document["apps"]),
+        *((f"ready-{app['name']}", _ready_text(app)) for app in document["apps"] if app.get("probes")),
         *(("warning", text) for text in document["warnings"]),
     ]
     return [f"{printable(key)}={printable(str(value))}" for key, value in pairs if value not in ("", None)]
+
+
+def _owners_text(ranges: Sequence[Sequence[int]]) -> str:
+    """``0:100000:65536``: the first in the pod, the first on the host, how many; as --uidmap takes them."""
+    return ",".join([":".join(map(str, one)) for one in ranges])
 
 
 def networks_text(networks: Sequence[dict[str, Any]]) -> str:
@@ -107,6 +120,14 @@ def networks_text(networks: Sequence[dict[str, Any]]) -> str:
 def _app_text(app: dict[str, Any]) -> str:
     restarts = app.get("restarts")
     return f"{_life_text(app)}, restarts: {restarts}" if restarts else _life_text(app)
+
+
+def _ready_text(app: dict[str, Any]) -> str:
+    if app["ready"]:
+        return "yes"
+    probes = app["probes"].items()
+    failed = [f"{role}: {one['reason']}" for role, one in probes if one["reason"] and not one["ok"]]
+    return f"no ({'; '.join(failed)})" if failed else "no"
 
 
 def _life_text(app: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """``did you mean …?`` for the known word that is least changes away; ``""`` where none is near."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(word, [one for one in known if len(one) > 2], 1, 0.65)
+    matches = get_close_matches(word, [one for one in known if len(one) > 2], 1, 0.72)
     return f"did you mean {matches[0]}?" if matches else ""
 
 

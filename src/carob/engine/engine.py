@@ -119,6 +119,17 @@ class Engine:
 
         return self.run_request(PodRequest(apps, **options), tied=tied, timeout_s=timeout_s)
 
+    def sandbox(
+        self, *, tied: bool = False, timeout_s: float | None = None, **options: Unpack[PodOptions]
+    ) -> PodHandle:
+        """Makes a mutable pod and runs it: it has no apps, and lives until it is stopped.
+
+        Apps come with ``PodHandle.add``. Options and errors as for ``run``.
+        """
+        from carob.engine.request.pod import PodRequest
+
+        return self.run_request(PodRequest((), mutable=True, **options), tied=tied, timeout_s=timeout_s)
+
     def run_request(
         self,
         request: PodRequest,
@@ -281,9 +292,16 @@ class Engine:
         grace_s = inputs.seconds(grace_s, "grace_s", inputs.FOR_EVER_S)
         expire_prepared_s = inputs.seconds(expire_prepared_s, "expire_prepared_s", inputs.FOR_EVER_S)
         with Attempt("the pods cannot be collected"):
-            return collect(
+            collection = collect(
                 self.data_dir, grace_s=grace_s, expire_prepared_s=expire_prepared_s, mark_only=mark_only
             )
+            for one in () if mark_only else self.summaries():
+                if one.mutable and str(one.state) == "running":
+                    from carob.engine.sandbox import leftovers
+
+                    if problem := leftovers.collect(self.data_dir, one.uuid):
+                        collection.problems.append(problem)
+            return collection
 
 
 class _Start(Attempt):

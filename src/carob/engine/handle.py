@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
+    from typing import Unpack
 
     from carob.engine.forward.port_forward import PortForward
+    from carob.engine.images.collection import Callback, Warn
     from carob.engine.launch.supervision import Progress, Supervision
     from carob.engine.observe import output
     from carob.engine.observe.ends import AppEnd
     from carob.engine.observe.events import Event
+    from carob.engine.request.options import AddOptions
+    from carob.engine.request.pod import App
     from carob.engine.request.resources import Resources
+    from carob.engine.sandbox.addition import Addition
     from carob.engine.steer import attachment, execution
     from carob.engine.usage.stats import PodStats
     from carob.engine.usage.top import ProcessInfo
@@ -131,19 +136,20 @@ class PodHandle:
                     state = stop.wait_over(pod, timeout_s=timeout_s)
                     if state is not State.GONE:
                         end = _end(status.read(pod))
-                        if not _is_being_deleted(pod):
+                        if not _is_being_deleted(pod) or self._is_whole_still(pod):
                             return end
             except NotFound:
                 pass
             return self._buried()
 
     def wait_ready(self, *, timeout_s: float | None = None) -> None:
-        """Waits until all apps have been started. Raises ``TimedOut``, ``Conflict`` where that cannot be any
-        more.
+        """Waits until all apps have been started, and those with probes are ready. Raises ``TimedOut``,
+        ``Conflict`` where that cannot be any more.
         """
-        timeout_s = inputs.timeout(timeout_s)
+        from carob.engine.observe import readiness
+
         with self._attempt("waited for"), self._open() as pod:
-            pod.wait_ready(timeout_s=timeout_s)
+            readiness.wait_ready(pod, timeout_s=timeout_s)
 
     def export(self, target: str | os.PathLike[str] | int, *, app: str = "") -> None:
         """Writes what an app sees (the only one for ``""``) as a tar, to a path, all or nothing, or an open
@@ -279,6 +285,73 @@ class PodHandle:
             except NotFound:
                 return
 
+    # Apps that come and go, in a mutable pod
+
+    def add(self, app: App, **options: Unpack[AddOptions]) -> str:
+        """Adds an app to a running mutable pod (``Engine.sandbox``), created and not yet started; returns
+        its name.
+
+        Options: ``pid``, ``log_path``, ``labels``, ``user_annotations``, ``pull``, ``insecure``
+        (``carob.engine.sandbox.addition.Addition``). Where it raises, nothing was added: ``Conflict`` where
+        the pod is immutable, does not run, or has an app of that name; ``AppStartFailed``; else as
+        ``Engine.run``.
+        """
+        from carob.engine.sandbox.addition import Addition
+
+        return self.add_request(Addition(app, **options))
+
+    def add_request(
+        self, addition: Addition, *, fetching: Callback | None = None, warn: Warn | None = None
+    ) -> str:
+        """``add`` for an addition made before; ``fetching`` and ``warn`` as for ``Engine.run_request``."""
+        from carob.engine.images.collection import Images, trees
+        from carob.engine.prepare.images import ImageFinder
+        from carob.engine.sandbox import add
+
+        with self._attempt("given an app"), self._open() as pod:
+            images = Images(self._data_dir)
+            find = ImageFinder(
+                images, addition.pull, insecure=addition.insecure, progress=fetching, warn=warn
+            )
+            return add.add(pod, addition, find, trees(self._data_dir, images.limits))
+
+    def start_app(self, name: str) -> None:
+        """Starts an app that was added, or has ended; returns when it runs. One that runs is fine.
+
+        Raises ``NotFound``, ``AppStartFailed``, ``Conflict`` where it is being ended, or the pod is.
+        """
+        from carob.engine.sandbox import apps
+
+        with self._attempt("changed"), self._open() as pod:
+            apps.start(pod, inputs.text(name, "an app's name"))
+
+    def stop_app(self, name: str, *, grace_s: float | None = None) -> None:
+        """Asks an app to end, kills it after the grace (default: the app's, or the pod's), and returns when
+        it has ended. One that does not run is fine. Raises ``NotFound``.
+        """
+        from carob.engine.sandbox import apps
+
+        if grace_s is not None:
+            grace_s = inputs.seconds(grace_s, "a grace period", inputs.LONGEST_GRACE_S)
+        with self._attempt("changed"), self._open() as pod:
+            apps.stop(pod, inputs.text(name, "an app's name"), grace_s=grace_s)
+
+    def remove_app(self, name: str, *, force: bool = False) -> None:
+        """Removes an app with its files and its log, also from a pod that has ended; with ``force`` one that
+        runs, too. Raises ``NotFound``, ``Conflict``.
+        """
+        from carob.engine.sandbox import apps
+
+        with self._attempt("changed"), self._open() as pod:
+            apps.remove(pod, inputs.text(name, "an app's name"), force=inputs.flag(force, "force"))
+
+    def reopen_log(self, name: str) -> None:
+        """Has an app's output go on in the file that its log's path leads to now: the other was put aside."""
+        from carob.engine.sandbox import apps
+
+        with self._attempt("changed"), self._open() as pod:
+            apps.reopen_log(pod, inputs.text(name, "an app's name"))
+
     # What is known of it
 
     def status(self) -> status.PodStatus:
@@ -356,17 +429,25 @@ class PodHandle:
         since_ns: int = 0,
         until_ns: int | None = None,
         follow: bool = True,
+        until_ended: bool = False,
     ) -> Iterator[list[tuple[str, LogEntry]]]:
         """``follow_logs`` by what is there at a time, for who passes much output on.
 
-        Without ``follow`` it ends with what is there now. ``NotFound`` for an app that is not in the pod.
+        Without ``follow`` it ends with what is there now, with ``until_ended`` when these apps have ended,
+        though the pod goes on. ``NotFound`` for an app that is not in the pod.
         """
         from carob.engine.observe import output
 
         with self._attempt("followed"), self._open() as pod:
             chosen = tuple(self._app(pod, app) for app in apps) or status.app_names(pod)
             yield from output.batches(
-                pod, chosen, tail=tail, since_ns=since_ns, until_ns=until_ns, follow=follow
+                pod,
+                chosen,
+                tail=tail,
+                since_ns=since_ns,
+                until_ns=until_ns,
+                follow=follow,
+                until_ended=until_ended,
             )
 
     def manifest(self) -> bytes:
@@ -417,18 +498,23 @@ class PodHandle:
         user: tuple[int, int] | None = None,
         tty: bool = False,
         size: tuple[int, int] | None = None,
+        timeout_s: float | None = None,
     ) -> execution.Execution:
         """Starts one more process in an app and leaves its streams to the caller; see ``exec``.
 
+        Raises ``TimedOut`` where it does not run after ``timeout_s``, by default 30 s.
         It ends with the pod, and not with the caller. With ``tty`` it has a terminal, of ``size`` (rows,
         columns), and SIGHUP when the caller's end of that is closed, however that comes; without one it then
         sees the end of its input, and a broken pipe where it writes.
         """
         from carob.engine.steer import enter
 
+        timeout_s = inputs.timeout(timeout_s)
         with self._attempt("entered"), self._open() as pod:
             name = self._app(pod, app)
-            return enter.start(pod, name, argv, env=env, cwd=cwd, user=user, tty=tty, size=size)
+            return enter.start(
+                pod, name, argv, env=env, cwd=cwd, user=user, tty=tty, size=size, timeout_s=timeout_s
+            )
 
     def exec(
         self,
@@ -448,12 +534,14 @@ class PodHandle:
         Raises ``CommandFailed`` where it cannot be started (and, with ``check``, where it fails), and
         ``TimedOut``; the process is then killed.
         """
+        from carob.engine.observe.keeper import Deadline
         from carob.engine.steer import execution
 
-        data, timeout_s = inputs.payload(input, "input"), inputs.timeout(timeout_s)
-        with self._attempt("entered"), self.start(argv, app=app, env=env, cwd=cwd, user=user) as running:
+        data, deadline = inputs.payload(input, "input"), Deadline(timeout_s)
+        running = self.start(argv, app=app, env=env, cwd=cwd, user=user, timeout_s=timeout_s)
+        with self._attempt("entered"), running:
             try:
-                captured = running.communicate(data, timeout_s=timeout_s)
+                captured = running.communicate(data, timeout_s=deadline.left_s())
             except BaseException:
                 running.kill()
                 raise
@@ -478,8 +566,15 @@ class PodHandle:
                 raise NotFound(f"pod {self.uuid} has no apps")
             raise InvalidInput(f"pod {self.uuid} has several apps", hint=f"say which: {', '.join(names)}")
         if inputs.text(app, "an app's name") not in names:
-            raise NotFound(f"pod {self.uuid} has no app {app!r}", hint=f"its apps: {', '.join(names)}")
+            hint = f"its apps: {', '.join(names) or 'none'}"
+            raise NotFound(f"pod {self.uuid} has no app {app!r}", hint=hint)
         return app
+
+    def _is_whole_still(self, pod: Pod) -> bool:
+        """Whether a pod that is being deleted had all its files until now: its record comes before that."""
+        from carob.engine.observe import tombstone
+
+        return pod.state() is State.EXITED_DELETING and tombstone.read(self._data_dir, self.uuid) is None
 
     def _buried(self) -> PodEnd:
         from carob.engine.observe import tombstone

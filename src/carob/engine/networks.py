@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from carob.errors import Conflict
+import os
+
+from carob.errors import Conflict, Unsupported
 from carob.network.attachment import NAT
 from carob.network.builtin import BRIDGES, SOURCE
 from carob.network.configuration import Catalogue
 from carob.network.inspection import check
 from carob.network.places import users_places
 from carob.pod import State
+from carob.spec.cni.network_option import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +44,10 @@ class NetworkConfiguration:
 
 def networks(broken: Callable[[str], object] | None) -> tuple[NetworkConfiguration, ...]:
     """All networks, in the order of their files, carob's own last; what is wrong with files goes to
-    ``broken``.
+    ``broken``. A plain user has one.
     """
+    if os.geteuid() != 0:
+        return _users_own(broken)
     catalogue = Catalogue(users_places())
     if broken is not None:
         for problem in catalogue.problems:
@@ -57,6 +62,19 @@ def networks(broken: Callable[[str], object] | None) -> tuple[NetworkConfigurati
             documents = tuple([plugin.document for plugin in network.plugins])
             found.append(NetworkConfiguration(name, network.source, types, documents))
     return tuple(found)
+
+
+def _users_own(broken: Callable[[str], object] | None) -> tuple[NetworkConfiguration, ...]:
+    """By the first program that is there; where none is, ``broken`` hears why."""
+    from carob.network.tap import programs
+
+    try:
+        name, _ = programs.find()
+    except Unsupported as error:
+        if broken is not None:
+            broken(f"{error.message} ({error.hint})")
+        return ()
+    return (NetworkConfiguration(DEFAULT, SOURCE, (name,), ()),)
 
 
 def check_networks(pod: Pod, init: int | None) -> dict[str, CarobError]:

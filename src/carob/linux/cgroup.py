@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MOUNT_POINT = "/sys/fs/cgroup"
 UNIFIED = "unified"
+SUPERVISOR = "supervisor"
+"""A group on v2 for those who look after groups beside it: podman's word as well."""
 V2 = ""
 _LOOK = "_look-"
 _CONTROLLERS_OF_PODS = {"memory", "pids", "cpu", "cpuacct", "freezer", "devices"}
@@ -65,10 +67,11 @@ def memberships(pid: int) -> dict[str, str]:
 def can_filter_devices() -> bool:
     """Whether a runtime can limit devices here.
 
-    On v2 that is a BPF program, for which crun raises the limit of locked memory: CAP_SYS_RESOURCE (24).
+    On v1 it takes root. On v2 that is a BPF program, for which crun raises the limit of locked memory:
+    CAP_SYS_RESOURCE (24).
     """
     if hierarchies() != [V2]:
-        return True
+        return os.geteuid() == 0
     for line in _read("/proc/self/status").splitlines():
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) & 1 << 24)
@@ -78,10 +81,13 @@ def can_filter_devices() -> bool:
 def create(group: str, more: Sequence[str] = ()) -> list[str]:
     """Makes a pod's group in every hierarchy that holds pods, and in ``more``, and returns those hierarchies.
 
+    For a user who is not root it is made where it may be (``carob.linux.delegation``).
     The parent may be removed by whoever finds it empty at this moment, so both are made again until
     the child is there.
     """
     names = [name for name in hierarchies() if holds_pods(name) or name in more]
+    if os.geteuid() != 0:
+        names = [name for name in names if may_make(name, group)]
     for name in names:
         path = directory(name, group)
         while True:
@@ -96,8 +102,15 @@ def create(group: str, more: Sequence[str] = ()) -> list[str]:
         if name == V2:
             _delegate(group)
         elif "cpuset" in name.split(","):
-            _take_on_cpuset(path)
+            _take_on_cpusets(name, group)
     return names
+
+
+def may_make(hierarchy: str, group: str) -> bool:
+    """Whether this user may make a group: the nearest one above that is there decides."""
+    while not os.path.isdir(path := directory(hierarchy, group)):
+        group = os.path.dirname(group)
+    return os.access(path, os.W_OK)
 
 
 def _make_parent(hierarchy: str, group: str) -> None:
@@ -105,20 +118,23 @@ def _make_parent(hierarchy: str, group: str) -> None:
         os.makedirs(directory(hierarchy, group), 0o755, exist_ok=True)
     except FileNotFoundError:
         return
-    names = group.strip("/").split("/")
-    for depth in range(len(names) + 1):
-        above = "/" + "/".join(names[:depth])
-        if hierarchy == V2:
-            _delegate(above)
-        elif depth and "cpuset" in hierarchy.split(","):
-            _take_on_cpuset(directory(hierarchy, above))
+    if hierarchy == V2:
+        names = group.strip("/").split("/")
+        for depth in range(len(names) + 1):
+            _delegate("/" + "/".join(names[:depth]))
 
 
-def _take_on_cpuset(path: str) -> None:
-    """Gives a new group of v1 the processors and memory of the one above: without, nothing can enter it."""
-    for file in ("cpuset.cpus", "cpuset.mems"):
-        if not _read(f"{path}/{file}").strip():
-            _write(f"{path}/{file}", _read(f"{os.path.dirname(path)}/{file}"))
+def _take_on_cpusets(hierarchy: str, group: str) -> None:
+    """Gives new groups of v1 the processors and memory of those above: without, nothing can enter them.
+
+    From the top down, once the last is there: whoever has made one above may not have come to this yet.
+    """
+    path = directory(hierarchy, "/")
+    for name in group.strip("/").split("/"):
+        above, path = path, os.path.join(path, name)
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            if not _read(f"{path}/{file}").strip():
+                _write(f"{path}/{file}", _read(os.path.join(above, file)))
 
 
 def _delegate(group: str) -> None:
@@ -165,7 +181,7 @@ def place_init(group: str, pid: int) -> None:
         if name == V2:
             os.makedirs(directory(name, f"{group}/_init"), 0o755, exist_ok=True)
             enter(name, f"{group}/_init", pid)
-        elif holds_pods(name):
+        elif holds_pods(name) and (os.geteuid() == 0 or os.path.isdir(directory(name, group))):
             enter(name, group, pid)
 
 

@@ -65,6 +65,12 @@ def hierarchies(settled: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in wanted if name is not None and not cgroup.holds_pods(name))
 
 
+def hierarchies_of_apps() -> list[str]:
+    """The hierarchies where a pod has no groups but for some limits, of which an app to come may have any."""
+    wanted = {hierarchy_of(controller) for controller in ("cpuset", "blkio", "hugetlb")}
+    return sorted(name for name in wanted if name is not None and not cgroup.holds_pods(name))
+
+
 def is_there(group: str, write: Write) -> bool:
     """Whether the kernel has such a file for this group."""
     return write.hierarchy is not None and os.path.exists(

@@ -11,6 +11,10 @@ import os
 
 from carob.linux import syscall as _sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from carob.linux.idmap import Mapping
+
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
@@ -35,6 +39,12 @@ _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _PASSING = "/sys"  # any directory that is sure to be there
+
+
+class MustAttach(OSError):
+    """On this kernel an overlay is attached somewhere while it is made, and this process may not do that: its
+    mount namespace is others', too.
+    """
 
 
 def set_propagation(path: str, flags: int) -> None:
@@ -124,7 +134,14 @@ def attach(mount_fd: int, path: str, *, dir_fd: int = AT_FDCWD) -> None:
 
 
 def overlay(
-    lower_dirs: list[str], upper: str, work: str, attributes: int = 0, *, user_xattrs: bool = False
+    lower_dirs: list[str],
+    upper: str,
+    work: str,
+    attributes: int = 0,
+    *,
+    user_xattrs: bool = False,
+    mapping: Mapping | None = None,
+    may_attach: bool = True,
 ) -> int:
     """Makes an overlay of ``lower_dirs`` (top first) under ``upper``; returns its detached mount.
 
@@ -134,18 +151,30 @@ def overlay(
     It is ``volatile``: the end of any other writes back all of the file system that ``upper`` is on, whoever
     wrote to it. So ``upper`` is not to be relied on after a power loss, fsync(2) in the overlay does nothing,
     and ``work`` cannot be used a second time. ``user_xattrs`` is for layers that were not unpacked by root.
+    With a ``mapping`` the layers' owners are mapped; ``upper`` is to have those that they have outside.
+    ``may_attach`` says that the mount namespace is this process's own; without, it raises ``MustAttach`` on
+    older kernels.
     """
     flags = ["volatile", "userxattr"] if user_xattrs else ["volatile"]
     opened: list[int] = []
     try:
-        for path in (upper, work, *lower_dirs):
+        for path in (upper, work):
             opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        for path in lower_dirs:
+            if mapping is not None:
+                opened.append(mapping.clone(path))
+            else:
+                opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         names = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
         try:
             return _overlay_by_layers(names[2:], names[0], names[1], flags, attributes)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
+        if not may_attach:
+            raise MustAttach(errno.EINVAL, "an overlay that is attached nowhere: this takes Linux 6.15")
+        if mapping is not None:
+            return _overlay_on_attached(opened, flags, attributes)
         return overlay_in_one_page(names[2:], names[0], names[1], flags, attributes)
     finally:
         for descriptor in opened:
@@ -174,6 +203,28 @@ def overlay_in_one_page(lower: list[str], upper: str, work: str, flags: list[str
     if attributes:
         set_attributes(descriptor, attributes)
     return descriptor
+
+
+def _overlay_on_attached(opened: list[int], flags: list[str], attributes: int) -> int:
+    """Upper, work and layers by descriptor; before Linux 6.15 a layer must be mounted somewhere.
+
+    So each is for a moment, in this mount namespace, which must be private.
+    """
+    names = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
+    attached = 0
+    try:
+        for descriptor in opened[2:]:
+            attach(os.dup(descriptor), _PASSING)
+            attached += 1
+        try:
+            return _overlay_by_layers(names[2:], names[0], names[1], flags, attributes)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+        return overlay_in_one_page(names[2:], names[0], names[1], flags, attributes)
+    finally:
+        for _ in range(attached):
+            detach(_PASSING)
 
 
 def pivot_root(new_root: int) -> None:

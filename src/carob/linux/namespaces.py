@@ -17,6 +17,7 @@ _SIGCHLD = 17
 
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def fork_into(flags: int) -> tuple[int, int]:
@@ -43,9 +44,16 @@ def fork_into(flags: int) -> tuple[int, int]:
     return pid, fd
 
 
-def join(descriptor: int) -> None:
-    """Moves this process into the namespace behind an open ``/proc/<pid>/ns/<kind>`` (setns(2))."""
-    _sys.syscall(_sys.SYS_SETNS, descriptor, 0)
+def join(descriptor: int, kinds: int = 0) -> None:
+    """Moves this process into the namespace behind an open ``/proc/<pid>/ns/<kind>``, or into those ``kinds``
+    of the process behind a pidfd (setns(2), Linux 5.8).
+    """
+    _sys.syscall(_sys.SYS_SETNS, descriptor, kinds)
+
+
+def own_mounts() -> None:
+    """Gives this process, of one thread, a copy of its mount namespace (unshare(2))."""
+    _sys.syscall(_sys.SYS_UNSHARE, CLONE_NEWNS)
 
 
 def set_hostname(name: str) -> None:
@@ -57,6 +65,11 @@ def set_hostname(name: str) -> None:
 def set_process_name(name: str) -> None:
     """Sets the name that ps shows (prctl(2), PR_SET_NAME; 15 bytes)."""
     _sys.syscall(_sys.SYS_PRCTL, PR_SET_NAME, name)
+
+
+def set_no_new_privileges() -> None:
+    """No program that this process executes gives it more than it has (prctl(2))."""
+    _sys.syscall(_sys.SYS_PRCTL, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def set_child_subreaper() -> None:
@@ -97,21 +110,3 @@ def bring_loopback_up() -> None:
         _sys.ioctl(control.fileno(), siocsifflags, request)
     finally:
         control.close()
-
-
-def open_to_all_users() -> None:
-    """Lets everybody in this network namespace ping, and listen on ports below 1024 (ip-sysctl.rst).
-
-    Both are the namespace's own. A kernel that has not the one or the other is left as it is.
-    """
-    for name, value in (("ping_group_range", b"0 2147483647"), ("ip_unprivileged_port_start", b"0")):
-        try:
-            fd = os.open(f"/proc/sys/net/ipv4/{name}", os.O_WRONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            os.write(fd, value)
-        except OSError:
-            continue
-        finally:
-            os.close(fd)

@@ -17,12 +17,18 @@ CHUNK_BYTES = 256 * 1024
 
 
 class Cursor:
-    """One log and how far it was read. ``tail`` is as for ``read_entries``, of these ``streams``."""
+    """One log and how far it was read. ``tail`` is as for ``read_entries``, of these ``streams``.
 
-    __slots__ = ("_dir_fd", "_fd", "_identity", "_offset", "_parser", "_streams", "_tail", "name")
+    ``label`` is what the log is called for others, by default its ``name`` in the directory.
+    """
 
-    def __init__(self, dir_fd: int, name: str, tail: int | None, streams: Container[str]) -> None:
+    __slots__ = ("_dir_fd", "_fd", "_identity", "_offset", "_parser", "_streams", "_tail", "label", "name")
+
+    def __init__(
+        self, dir_fd: int, name: str, tail: int | None, streams: Container[str], label: str = ""
+    ) -> None:
         self.name = name
+        self.label = label or name
         self._dir_fd = dir_fd
         self._tail = tail
         self._streams = streams

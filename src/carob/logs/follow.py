@@ -7,7 +7,7 @@ from carob.logs.entry import STREAMS, LogEntry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Generator, Iterable, Iterator
+    from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 
 LOOK_AGAIN_S = 1.0
 """Events are hints: after this time without one the files are looked at all the same."""
@@ -57,9 +57,14 @@ def looks(
     since_ns: int = 0,
     until_ns: int | None = None,
     tail: int | None = None,
+    elsewhere: Mapping[str, tuple[int, str]] | None = None,
 ) -> Generator[tuple[str, LogEntry] | None, None, None]:
-    """``follow`` for callers that wait in a way of their own: yields ``None`` where it would wait."""
-    merged = _Merged([Cursor(dir_fd, name, tail, streams) for name in names])
+    """``follow`` for callers that wait in a way of their own: yields ``None`` where it would wait.
+
+    ``elsewhere`` has, for some of the names, another directory and the file's name in it.
+    """
+    places = elsewhere or {}
+    merged = _Merged([Cursor(*places.get(name, (dir_fd, name)), tail, streams, label=name) for name in names])
     everything = streams is STREAMS and since_ns <= 0 and until_ns is None
 
     def is_chosen(entry: LogEntry) -> bool:
@@ -102,7 +107,7 @@ class _Merged:
         """What can be told now; ``None`` where nothing new is there."""
         if len(self._cursors) == 1:
             entries = self._cursors[0].read()
-            name = self._cursors[0].name
+            name = self._cursors[0].label
             return None if entries is None else [(name, entry) for entry in entries]
         horizon_ns = None
         anything = False
@@ -126,7 +131,7 @@ class _Merged:
         entries = cursor.read()
         for entry in entries or ():
             last_ns = max(last_ns, entry.time_ns)
-            self._kept[at].append((last_ns, cursor.name, entry))
+            self._kept[at].append((last_ns, cursor.label, entry))
         self._last_ns[at] = last_ns
         return entries is not None
 
@@ -140,7 +145,7 @@ class _Merged:
 
     def finish(self) -> list[tuple[str, LogEntry]]:
         """The entries of last lines that were never ended."""
-        return [(cursor.name, entry) for cursor in self._cursors for entry in cursor.finish()]
+        return [(cursor.label, entry) for cursor in self._cursors for entry in cursor.finish()]
 
     def close(self) -> None:
         """Closes the files."""

@@ -16,6 +16,7 @@ from carob.logs.writer import FLAGS, MODE, LogWriter
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PARTS = 16
+_HEAD_BYTES = 40  # what the format puts before each line; of an empty line that is nearly all
 
 
 class RotatingWriter(LogWriter):
@@ -60,9 +61,11 @@ class RotatingWriter(LogWriter):
 
         Lines are cut only where one is longer than that.
         """
-        if len(data) <= self._piece_bytes:
+        encoded_bytes = len(data) + _HEAD_BYTES * data.count(b"\n")
+        if encoded_bytes <= self._piece_bytes:
             return len(data)
-        return data.rfind(b"\n", 0, self._piece_bytes) + 1 or self._piece_bytes
+        end = len(data) * self._piece_bytes // encoded_bytes or 1
+        return data.rfind(b"\n", 0, end) + 1 or end
 
     def _write(self, lines: bytes) -> int:
         written = super()._write(lines)

@@ -13,24 +13,35 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISREG
 
 from carob.logs.format import encode, encode_dropped, parse_line
 
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 MODE = 0o640
+_EINVAL = 22
 
 
 def open_writer(path: str, dir_fd: int, limits: dict[str, int] | None) -> LogWriter:
     """A writer of the log at ``path`` below ``dir_fd``; ``limits`` are the launch plan's, ``None`` for none.
 
-    It keeps ``dir_fd``, which stays the caller's. Raises ``OSError``.
+    It keeps ``dir_fd``, which stays the caller's. Raises ``OSError``, also for what is no regular file, and
+    waits for nobody: neither for a reader of a pipe nor for who holds a lease.
     """
     fd = os.open(path, FLAGS, MODE, dir_fd=dir_fd)
+    if not S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(_EINVAL, "it is not a regular file", path)
     if limits is None:
         return LogWriter(fd)
     from carob.logs.rotation import RotatingWriter
 
     return RotatingWriter(fd, path, dir_fd, max_bytes=limits["max_bytes"], max_files=limits["max_files"])
+
+
+def load_rotation() -> None:
+    """Loads what ``open_writer`` needs for limits, for who calls it when nothing can be loaded any more."""
+    import carob.logs.rotation  # noqa: F401 - it is there from now on
 
 
 class LogWriter:

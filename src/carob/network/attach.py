@@ -20,6 +20,7 @@ from carob.spec.cni.resolver import Resolver, resolver_of_result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from carob.network.attachment import Attachment, Plan
@@ -90,7 +91,7 @@ def attach(
             with make_state_record(places.pod_state(plan.uuid)) as state:
                 _begin(plan, record, state, data_dir)
                 _attach(work, plan, (record, state), attached)
-            _write_net_info(pod, attached, work)
+            write_net_info(pod, attached, lambda one: find(one.types()[0], work.directories))
         except BaseException:
             attached.ports.close()
             raise
@@ -187,8 +188,8 @@ def _roll_back(work: chain.Work, plan: Plan, records: tuple[Record, Record], err
         error.hint = f"{error.hint}; what was done is left for carob gc to undo".removeprefix("; ")
 
 
-def _write_net_info(pod: int, attached: Attached, work: chain.Work) -> None:
-    """``net-info.json``, as ``carob.pod.netinfo`` reads it."""
+def write_net_info(pod: int, attached: Attached, program_of: Callable[[Attachment], str]) -> None:
+    """``net-info.json``, as ``carob.pod.netinfo`` reads it, with the path of what made each interface."""
     documents = []
     for attachment, result, _ in attached.networks:
         addresses = sorted(result.pod_addresses(), key=lambda address: address.cidr.version)
@@ -197,7 +198,7 @@ def _write_net_info(pod: int, attached: Attached, work: chain.Work) -> None:
             {
                 "netName": attachment.network,
                 "netConf": "carob/network/plan.json",
-                "pluginPath": find(attachment.types()[0], work.directories),
+                "pluginPath": program_of(attachment),
                 "ifName": attachment.interface,
                 "ip": cidr.ip if cidr is not None else "",
                 "args": ";".join([f"{key}={value}" for key, value in attachment.arguments]),

@@ -20,6 +20,8 @@ VERSION = 1
 
 NAT = "carob-nat"
 """The type of the plugin that carob itself is: ``carob.network.nat``."""
+TAP = "carob-tap"
+"""The type of what stands for a plugin in a plain user's plan: ``carob.network.tap``."""
 
 
 class Attachment:
@@ -103,6 +105,10 @@ class Plan:
         self.uuid = uuid
         self.attachments = attachments
         self.plugin_directories = plugin_directories
+
+    def ends_with_pod(self) -> bool:
+        """Whether the kernel takes all of it away with the pod's last process: nothing is to be detached."""
+        return all(TAP in attachment.types() for attachment in self.attachments)
 
     def text(self) -> bytes:
         """As it stands in its file."""

@@ -82,6 +82,8 @@ def detach_recorded(
         plan = record.plan()
     except NotFound:
         return {}
+    if plan.ends_with_pod():
+        return {}
     path = places.pod_state(plan.uuid)
     if all(record.is_released(attachment.interface) for attachment in plan.attachments):
         forget(path)

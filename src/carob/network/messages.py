@@ -2,8 +2,9 @@
 
 - ``{"op": "attach", "namespace", "data_dir", "places"}``, perhaps ``plugin_s`` and ``total_s``, with a
   descriptor of the pod's directory. With ``hostname`` and ``resolver`` the pod's own hosts and resolv.conf
-  are completed. Answered by any number of ``{"event": "ports"}``, each with sockets that are to be kept open
-  while the pod runs, and one ``{"event": "attached"}``.
+  are completed. Without places (``null``) the pod is a plain user's (``carob.network.tap``). Answered by any
+  number of ``{"event": "ports"}``, each with sockets that are to be kept open while the pod runs, and one
+  ``{"event": "attached"}``.
 - ``{"op": "detach", "places"}``, perhaps ``namespace`` and ``budget_s``, with a descriptor of the pod's
   directory. Answered by ``{"event": "detached", "owed"}``: what could not be undone, by interface.
 - Either may be answered by ``{"event": "failed", "kind", "message", "hint"}``: see ``error_of``.

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 STATE_DIRECTORY = "/run/carob/networks"
 SYSTEM_CONFIGURATIONS = ("/etc/carob/net.d", "/etc/rkt/net.d")
-CNI_CONFIGURATIONS = "/etc/cni/net.d"
 PLUGIN_DIRECTORIES = (
     "/usr/lib/cni",  # Debian, Ubuntu
     "/opt/cni/bin",  # the plugins' own releases
@@ -88,11 +87,12 @@ def places_of(document: dict[str, Any]) -> Places:
     return Places(plugins=tuple(document["plugins"]), state=document["state"])
 
 
-def users_places(*, with_cni: bool = False) -> Places:
+def users_places() -> Places:
     """The places for whoever runs this process.
 
-    The user's own configurations come first, then the system's, then, ``with_cni``, those of other runtimes.
-    Plugins are looked for in the directories of ``CNI_PATH`` first, as CNI's own tools do.
+    The user's own configurations come first, then the system's, then those in the directory ``NETCONFPATH``,
+    where other runtimes may have theirs. Plugins are looked for in the directories of ``CNI_PATH`` first.
+    Both variables are those of CNI's own tools.
     """
     own_plugins = [path for path in os.environ.get("CNI_PATH", "").split(":") if path.startswith("/")]
     plugins = (*own_plugins, *PLUGIN_DIRECTORIES)
@@ -100,8 +100,9 @@ def users_places(*, with_cni: bool = False) -> Places:
     if not base.startswith("/"):
         base = os.path.join(os.path.expanduser("~"), ".config")
     found: tuple[str, ...] = (f"{base}/carob/net.d", *SYSTEM_CONFIGURATIONS)
-    if with_cni:
-        found = (*found, CNI_CONFIGURATIONS)
+    others = os.environ.get("NETCONFPATH", "")
+    if others.startswith("/"):
+        found = (*found, others)
     if os.geteuid() == 0:
         return Places(configurations=found, plugins=plugins)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")

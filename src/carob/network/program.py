@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from carob.network.attach import Attached
+
 LINK = 3
 
 
@@ -53,16 +55,8 @@ def serve(link: socket) -> None:
 
 
 def _answer(link: socket, message: dict[str, Any], descriptors: list[int]) -> None:
-    places = places_of(message["places"])
     if message["op"] == "attach":
-        attached = attach(
-            descriptors[0],
-            places,
-            namespace=message["namespace"],
-            data_dir=message["data_dir"],
-            plugin_s=message.get("plugin_s", PLUGIN_S),
-            total_s=message.get("total_s", TOTAL_S),
-        )
+        attached = _attach(message, descriptors[0])
         if "hostname" in message:
             complete(descriptors[0], attached, hostname=message["hostname"], resolver=message["resolver"])
         held = [one.fileno() for one in attached.ports.sockets]
@@ -73,8 +67,23 @@ def _answer(link: socket, message: dict[str, Any], descriptors: list[int]) -> No
         return
     owed = detach(
         descriptors[0],
-        places,
+        places_of(message["places"]),
         namespace=message.get("namespace", ""),
         budget_s=message.get("budget_s", BUDGET_S),
     )
     messages.send(link, {"event": "detached", "owed": owed})
+
+
+def _attach(message: dict[str, Any], pod: int) -> Attached:
+    if message["places"] is None:
+        from carob.network.tap import attach as tap
+
+        return tap.attach(pod, namespace=message["namespace"])
+    return attach(
+        pod,
+        places_of(message["places"]),
+        namespace=message["namespace"],
+        data_dir=message["data_dir"],
+        plugin_s=message.get("plugin_s", PLUGIN_S),
+        total_s=message.get("total_s", TOTAL_S),
+    )

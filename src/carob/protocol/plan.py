@@ -8,25 +8,35 @@ the pod's directory unless they start with ``/``. Keys:
   ``networks``: ``carob.protocol.pod_network``), ``grace_s``, ``status_dir``
 - ``runtime``: ``name`` and ``path``
 - where it asks for them: ``log`` (``max_bytes`` of a log file, ``max_files`` of an app), ``journal`` (true)
-- ``user_namespace``: whether the pod has one, as those of other users than root have
+- ``user_namespace``: whether init is in one, as those of other users than root are
+- ``owners``, where only the apps are in one, which init keeps at ``USER_NAMESPACE_AT``: ``uids`` and
+  ``gids``, for each range the first inside, the first outside, and how many; ``allotted`` where carob has
+  chosen them
 - ``cgroup``: the pod's group, such as ``/carob/<uuid>``, or ``""`` where it has none
 - where it asks for them: ``limits`` of the whole pod (``carob.runtime.resources``), ``hierarchies`` of
-  control groups beside the usual ones, ``sysctls`` by path below ``/proc/sys``, ``host_namespaces`` (``ipc``,
-  ``uts``)
+  control groups beside the usual ones, ``sysctls`` by path below ``/proc/sys``, ``host_namespaces`` (``pid``,
+  ``ipc``, ``uts``)
 - ``apps``: for each its ``name``, ``stop_signal``, where they are not the defaults ``role`` (``init`` or
   ``sidecar``), ``restart`` (``when`` and ``most``), ``grace_s`` and ``streams`` (``stdin``, ``stdout``,
   ``stderr``), and ``rootfs`` and ``volumes``; ``rootfs`` has either ``lower`` (layers, top first),
   ``upper`` and ``work``, or ``directory``
+- ``mutable``, where it is true: apps come and go, and ``apps`` is empty. Each that is there has its part of
+  the plan, in the same form and version, in ``carob/apps/<app>/plan.json``, and in that perhaps
+  ``files``, those of this app, ``log``, the name of its log file in the directory that is mounted for it at
+  ``LOGS_AT``, and ``pid_of``, the app whose processes it is among, or ``ALL_APPS``
 - ``files``, where there are any: for each its ``name`` in ``FILES_AT``, ``mode``, ``uid``, ``gid``, and
   ``source``, a path on the host, or null where the content came with the word to run. Contents are nowhere
   on disk: ``carob.protocol.contents``
+- ``unit``, where the pod stays in its caller's control group: that ``group``, and the ``hierarchies`` in
+  which the caller was in it
 - ``handed``, where it is not 0: how many volumes the monitor opens, those with a ``propagation``
 
-A volume has a ``target`` in init's root, ``options`` (``ro``, ``nosuid``, ``nodev``, ``noexec``), a
-``subpath`` (``""`` for the whole), and by ``kind``:
+A volume has a ``target`` in init's root, ``options`` (``ro``, or ``ro-top`` where what is mounted
+below stays writable, ``nosuid``, ``nodev``, ``noexec``), a ``subpath`` (``""`` for the whole), and by
+``kind``:
 
 - ``host``: ``source``, ``recursive``; ``was``, device and inode when the pod was prepared; perhaps
-  ``propagation`` (``slave`` or ``shared``)
+  ``propagation`` (``slave`` or ``shared``); ``idmap``, where it is true: its owners are the pod's own
 - ``pod``: ``source``, a directory of the pod
 - ``memory``: ``name`` (volumes of one name are one; ``""`` is none), ``size_bytes``, ``mode``, ``uid``,
   ``gid``
@@ -55,11 +65,30 @@ POD_AT = "/pod"
 ROOTFS_AT = "/apps"
 VOLUMES_AT = "/volumes"
 FILES_AT = "/files"
+LOGS_AT = "/logs"
+USER_NAMESPACE_AT = "/run/user_namespace"
+
+OWNERS = "/var/lib/carob/owners"
+"""Which pod of this machine has which range of owners: ``carob.engine.prepare.ranges``."""
 
 
 def bundle_directory(app: str) -> str:
     """The app's OCI bundle, runtime log and exit record."""
     return f"carob/apps/{app}"
+
+
+ALL_APPS = "*"
+"""The PID namespace that the apps of a mutable pod share, in the place of an app's name."""
+
+
+def app_plan(app: str) -> str:
+    """The launch plan's part of an app of a mutable pod."""
+    return f"carob/apps/{app}/plan.json"
+
+
+def pid_namespace(app: str) -> str:
+    """A link in init's root to the PID namespace of another app, for an app that is among its processes."""
+    return f"/run/pid_{app}"
 
 
 def exit_record(app: str) -> str:

@@ -1,8 +1,9 @@
 """What those who prepare, keep and attach a pod have agreed on about its networks.
 
 A launch plan whose ``network`` is ``CNI`` has a key ``networks``: ``places`` (where plugins and this boot's
-state are, ``carob.network.places``), ``hostname``, and ``resolver``, true where the networks say what is in
-``resolv.conf``. The networks themselves are in ``carob/network/plan.json``.
+state are, ``carob.network.places``; ``null`` for a plain user's pod, which is never detached), ``hostname``,
+and ``resolver``, true where the networks say what is in ``resolv.conf``. The networks themselves are in
+``carob/network/plan.json``.
 
 Apps are made while the pod is being attached, and wait before their own program is begun: a hook of the OCI
 runtime reads one line from ``GATE`` in init's root. That is a FIFO until the pod is attached.

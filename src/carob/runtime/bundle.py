@@ -109,37 +109,46 @@ def config(
     resources: Mapping[str, Any] | None = None,
     hooks: Mapping[str, Any] | None = None,
     has_tty_group: bool = True,
+    own_mounts: bool = True,
 ) -> dict[str, Any]:
     """The configuration without the filter of system calls, which `text` adds.
 
     ``confinement`` is the usual one if not given. ``filter_devices`` limits devices by cgroup, besides: an
-    app has no way to make device nodes. ``namespaces`` are the app's own, by their names there; ``resources``
-    are keys of ``linux.resources`` (`carob.runtime.resources`), ``hooks`` as there. Without a ``cgroup``
-    there are no limits. Where the group of terminals is nobody (``has_tty_group``) they are of their users'
-    groups.
+    app has no way to make device nodes. ``namespaces`` are the app's own, by their names there, or with ``=``
+    and a path that of somebody else; ``resources`` are keys of ``linux.resources``
+    (`carob.runtime.resources`), ``hooks`` as there. Without a ``cgroup`` there are no limits. Where the
+    group of terminals is nobody (``has_tty_group``) they are of their users' groups. ``own_mounts`` are
+    ``/proc``, ``/dev``, ``/sys`` and what is below; else ``volumes`` have them.
     """
     confinement = confinement or Confinement(None)
     grouped: dict[str, Any] = {}
     if cgroup:
         devices = {"devices": _device_rules(confinement)} if filter_devices else {}
         grouped = {"cgroupsPath": cgroup, "resources": {**devices, **(resources or {})}}
-    mounts = _MOUNTS if has_tty_group else [_without_tty_group(*one) for one in _MOUNTS]
-    sys = _mount("/sys", "sysfs", "sysfs", _SYS if confinement.writable_sys else (*_SYS, "ro"))
+    mounts: list[dict[str, Any]] = []
+    if own_mounts:
+        mounts = [_mount(*(one if has_tty_group else _without_tty_group(*one))) for one in _MOUNTS]
+        mounts.append(_mount("/sys", "sysfs", "sysfs", _SYS if confinement.writable_sys else (*_SYS, "ro")))
     return {
         "ociVersion": OCI_VERSION,
         "process": _process(process, confinement),
         "root": {"path": rootfs, "readonly": confinement.read_only_rootfs},
-        "mounts": [*[_mount(*one) for one in mounts], sys, *[_bind(volume) for volume in volumes]],
+        "mounts": [*mounts, *[_bind(volume) for volume in volumes]],
         **({"hooks": hooks} if hooks else {}),
         "linux": {
             **grouped,
             **_propagation(volumes),
-            "namespaces": [{"type": name} for name in namespaces],
+            "namespaces": [_namespace(name) for name in namespaces],
             "devices": [_node(node) for node in confinement.nodes],
             "maskedPaths": list(confinement.masked),
             "readonlyPaths": list(confinement.read_only),
         },
     }
+
+
+def _namespace(name: str) -> dict[str, str]:
+    kind, shared, path = name.partition("=")
+    return {"type": kind, "path": path} if shared else {"type": kind}
 
 
 def _process(process: Process, confinement: Confinement) -> dict[str, Any]:

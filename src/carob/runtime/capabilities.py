@@ -56,7 +56,7 @@ def _checked(given: str, what: str) -> str:
         return name
     from difflib import get_close_matches
 
-    near = get_close_matches(name, NAMES, 1, 0.7)
+    near = get_close_matches(name, NAMES, 1, 0.75)
     hint = f"did you mean {near[0]}?" if near else "capabilities(7) has them all; ALL is every one"
     raise InvalidInput(f"{what}: there is no capability {given!r}", hint=hint)
 

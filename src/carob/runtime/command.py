@@ -16,13 +16,30 @@ _NOT_EXECUTABLE = ("permission denied", "operation not permitted", "exec format"
 
 
 def run(
-    name: str, *, app: str, bundle: str, pid_file: str, log: str, console: str = "", cgroups: bool = True
+    name: str,
+    *,
+    app: str,
+    bundle: str,
+    pid_file: str,
+    log: str,
+    console: str = "",
+    cgroups: bool = True,
+    create_only: bool = False,
 ) -> list[str]:
-    """Creates and starts an app, detached: it outlives the runtime, as a child of init."""
-    options = ["run", "--detach", f"--pid-file={pid_file}", f"--bundle={bundle}"]
+    """Creates and starts an app, detached: it outlives the runtime, as a child of init.
+
+    With ``create_only`` its own program is not begun: `start` does that.
+    """
+    verb = ["create"] if create_only else ["run", "--detach"]
+    options = [*verb, f"--pid-file={pid_file}", f"--bundle={bundle}"]
     if console:
         options.append(f"--console-socket={console}")
     return [*_global(name, log, cgroups=cgroups), *options, app]
+
+
+def start(name: str, *, app: str, log: str, cgroups: bool = True) -> list[str]:
+    """Begins the program of an app that was created."""
+    return [*_global(name, log, cgroups=cgroups), "start", app]
 
 
 def delete(name: str, *, app: str, log: str, cgroups: bool = True) -> list[str]:
@@ -52,6 +69,12 @@ def _global(name: str, log: str, *, cgroups: bool) -> list[str]:
     if name == "crun":
         flags.append(f"--cgroup-manager={'cgroupfs' if cgroups else 'disabled'}")
     return flags
+
+
+def left_out(error: Exception) -> tuple[int, str]:
+    """The same for one that failed, and did not know it: there is no process, or no terminal."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return FAILED, f"the runtime left something out, and does not say why ({why})"
 
 
 def failure(log_text: str) -> tuple[int, str]:

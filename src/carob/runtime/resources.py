@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+_MOST_PIDS = 1 << 22  # as many as any machine can have: PID_MAX_LIMIT, linux/threads.h
 _CPU = {
     "cpu_shares": "shares",
     "cpu_quota_us": "quota",
@@ -35,7 +36,8 @@ def section(settled: Mapping[str, Any]) -> dict[str, Any]:
         if part:
             found[key] = part
     if "pids" in settled:
-        found["pids"] = {"limit": settled["pids"]}
+        # -1 is no limit; crun 1.8 writes it as it is, which the kernel refuses.
+        found["pids"] = {"limit": settled["pids"] if settled["pids"] > 0 else _MOST_PIDS}
     if block := _block(settled):
         found["blockIO"] = block
     if "hugepages" in settled:

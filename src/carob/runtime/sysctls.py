@@ -19,6 +19,7 @@ _OF_IPC = frozenset(
 )
 _CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@")
 _LONGEST_VALUE = 4095
+_TOP = "/proc/sys/"
 
 
 def checked(given: Mapping[str, str], *, network: str, ipc: str, uts: str) -> dict[str, str]:
@@ -61,15 +62,38 @@ def _path(name: str) -> str:
     return path
 
 
-def write(values: Mapping[str, str]) -> None:
-    """Sets parameters of this process's namespaces; ``OSError`` names the one that cannot be set."""
+def write(values: Mapping[str, str], root: int | None = None) -> None:
+    """Sets parameters of this process's namespaces; ``OSError`` names the one that cannot be set.
+
+    ``root`` is the user who is root where they belong to a user namespace: since Linux 5.19 those of IPC are
+    for that one alone.
+    """
     for path, value in values.items():
-        name = f"/proc/sys/{path}"
-        descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
+        name = f"{_TOP}{path}"
         try:
-            os.write(descriptor, value.encode())
-        except OSError as error:
-            error.filename = name
-            raise
-        finally:
-            os.close(descriptor)
+            _write(name, value)
+        except PermissionError:
+            if root is None:
+                raise
+            os.seteuid(root)
+            try:
+                _write(name, value)
+            finally:
+                os.seteuid(0)
+
+
+def shown(values: Mapping[str, str], name: str) -> str:
+    """What was to be set, where ``write`` failed with this file ``name``."""
+    path = name.removeprefix(_TOP)
+    return f"sysctl {path.replace('/', '.')}={values[path]}"
+
+
+def _write(name: str, value: str) -> None:
+    descriptor = os.open(name, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value.encode())
+    except OSError as error:
+        error.filename = name
+        raise
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ on; ``close-input`` with ``app``.
 
 from __future__ import annotations
 
+from carob.protocol import life
 from carob.supervisor.course import Refused
 
 TYPE_CHECKING = False
@@ -45,8 +46,7 @@ def answer(init: Init, client: socket, message: dict[str, Any]) -> dict[str, Any
                 init.course.signal(app, int(message["signal"]))
             return {"event": "signaled"}
         case "pause":
-            for app in _running(init, message):
-                init.course.pause(app)
+            _pause(init, _running(init, message))
             return {"event": "pausing"}
         case "resume":
             for app in _running(init, message):
@@ -71,10 +71,23 @@ def _running(init: Init, message: dict[str, Any]) -> list[App]:
     """The app that is meant, or without one all that run."""
     if message.get("app") is not None:
         return [named(init, message["app"])]
-    found = [app for app in init.apps.values() if app.pid]
+    found = [app for app in init.apps.values() if app.runs]
     if not found:
         raise Refused("no app of this pod is running")
     return found
+
+
+def _pause(init: Init, apps: list[App]) -> None:
+    """All of them, or none."""
+    paused: list[App] = []
+    try:
+        for app in [one for one in apps if one.state != life.PAUSED]:
+            init.course.pause(app)
+            paused.append(app)
+    except Refused:
+        for app in paused:
+            init.course.resume(app)
+        raise
 
 
 def _attach(init: Init, client: socket, message: dict[str, Any]) -> None:

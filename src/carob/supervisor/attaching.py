@@ -28,7 +28,8 @@ _LONGER_S = 5.0  # locks that others hold, and plugins that have to be killed
 
 class Attacher:
     """The process that attaches, at the other end of ``link``, and what it gives the monitor to keep:
-    ``ports``, sockets that hold the host's published ports, and ``places``, which what detaches is told.
+    ``ports``, sockets that hold the host's published ports, and ``places``, which what detaches is told;
+    ``None`` where nothing is to be detached.
     """
 
     __slots__ = ("_detacher", "_link", "_pidfd", "_target", "places", "ports")
@@ -38,7 +39,7 @@ class Attacher:
         self._pidfd = -1
         self._detacher: Detacher | None = None
         self._target = ""
-        self.places: dict[str, Any] = {}
+        self.places: dict[str, Any] | None = None
         self.ports: list[int] = []
 
     @classmethod
@@ -95,6 +96,15 @@ class Attacher:
         words = {key: str(failure.get(key, "")) for key in ("kind", "message", "hint")}
         return {"op": "not attached", "failure": words}
 
+    def share_ports(self, link: socket) -> None:
+        """Has init hold the ports as well: they are the pod's for as long as one of the two lives."""
+        try:
+            for first in range(0, len(self.ports), channels.MAX_DESCRIPTORS):
+                part = tuple(self.ports[first : first + channels.MAX_DESCRIPTORS])
+                channels.send(link, {"op": "ports"}, part)
+        except OSError:
+            return  # init has ended
+
     def end(self) -> None:
         """Ends the process, wherever it is: what it has begun is for ``detach``."""
         if self._link is None:
@@ -108,15 +118,15 @@ class Attacher:
 
     def expect_end(self) -> None:
         """Init is dying: what detaches the pod may load."""
-        if self._detacher is None:
+        if self._detacher is None and self.places is not None:
             self._detacher = Detacher(self._target, self.places)
 
-    def succeed(self) -> Detacher:
-        """Init is gone: what undoes all this, at work."""
+    def succeed(self) -> Detacher | None:
+        """Init is gone: what undoes all this, at work; ``None`` where there is nothing to undo."""
         self.end()
         self.expect_end()
-        assert self._detacher is not None
-        self._detacher.begin()
+        if self._detacher is not None:
+            self._detacher.begin()
         return self._detacher
 
 

@@ -1,12 +1,13 @@
 """Where a supervisor begins: out of its caller's hands before anything else.
 
-Started as ``python -I -S -c "…; main()" NETWORK RUNTIME UIDS GIDS`` in a session of its own, with a file in
-memory as standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of
+Started as ``python -I -S -c "…; main()" NETWORK RUNTIME KIND UIDS GIDS`` in a session of its own, with a file
+in memory as standard output and error, the launch channel as descriptor 3 and a pidfd that the caller made of
 itself as 4 (its number may be another's by now). It forks twice at once, with next to nothing loaded: the
 first process ends, the caller reaps it, and the monitor is nobody's child; the monitor makes init. The
 two then load what each needs, and get ready, side by side. For a pod with networks of its own the first
-process makes one more, which attaches it to them. UIDS and GIDS are the owners of a user's pod, which has a
-user namespace (``owners``); empty for root.
+process makes one more, which attaches it to them. KIND is empty, ``host-pid`` for a pod among the host's
+processes, and ``owned`` for one whose apps get a user namespace (``user_namespace``). UIDS and GIDS are the
+owners of a user's pod, which is in one with its init (``owners``); empty for root.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 CHANNEL = 3
 CALLER = 4
+HOST_PID, OWNED = "host-pid", "owned"
 _NAMESPACES = (
     namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
 )
@@ -67,12 +69,20 @@ def _start_attacher(monitors: socket, own: socket) -> int:
 
 
 def main() -> None:
-    """Becomes the monitor; never returns."""
+    """Becomes the monitor; never returns. What hinders that is in the caller's file in memory."""
+    try:
+        _begin()
+    except OSError as error:
+        os.write(2, f"it could not be set up: {error.strerror or error}\n".encode())
+        os._exit(1)
+
+
+def _begin() -> None:
     signal(SIGINT, SIG_DFL)
     close_range(CALLER + 1, 0xFFFFFFFF)
     os.chdir("/")
     os.umask(0o022)
-    network, runtime, uids, gids = sys.argv[1:5]
+    network, runtime, kind, uids, gids = sys.argv[1:6]
     attaching = channel_pair() if network == CNI else None
     child = os.fork()
     if child:
@@ -82,6 +92,10 @@ def main() -> None:
         os.set_inheritable(descriptor, False)
     link, to_monitor = channel_pair()
     flags = _NAMESPACES if network == "host" else _NAMESPACES | namespaces.CLONE_NEWNET
+    if kind == HOST_PID:
+        flags &= ~namespaces.CLONE_NEWPID
+    elif kind == OWNED:  # init makes these together with the user namespace that they belong to
+        flags = namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID
     if uids:
         flags |= namespaces.CLONE_NEWUSER
     pid, pidfd = namespaces.fork_into(flags)
@@ -91,7 +105,7 @@ def main() -> None:
         os.close(CALLER)
         from carob.supervisor import init
 
-        init.main(CHANNEL, to_monitor, network, runtime, has_owners=bool(uids))
+        init.main(CHANNEL, to_monitor, network, runtime, kind, has_owners=bool(uids))
     to_monitor.close()
     if uids:
         from carob.supervisor.owners import map_owners

@@ -48,12 +48,7 @@ def receive(channel: socket) -> tuple[dict[str, Any] | None, list[int]]:
 
     ``ValueError`` for what is no message, or one of a version yet to come; its descriptors are closed.
     """
-    raw, ancillary, flags, _ = channel.recvmsg(MAX_BYTES, CMSG_SPACE(4 * MAX_DESCRIPTORS), MSG_CMSG_CLOEXEC)
-    descriptors: list[int] = []
-    for level, kind, data in ancillary:
-        if level == SOL_SOCKET and kind == SCM_RIGHTS:
-            whole = len(data) - len(data) % 4
-            descriptors += [int.from_bytes(data[at : at + 4], "little") for at in range(0, whole, 4)]
+    raw, flags, descriptors = hear(channel)
     if not raw:
         close_all(descriptors)
         return None, []
@@ -62,6 +57,17 @@ def receive(channel: socket) -> tuple[dict[str, Any] | None, list[int]]:
     except ValueError:
         close_all(descriptors)
         raise
+
+
+def hear(channel: socket) -> tuple[bytes, int, list[int]]:
+    """The next packet as it is, with its flags (recvmsg(2)) and descriptors; an empty one at the end."""
+    raw, ancillary, flags, _ = channel.recvmsg(MAX_BYTES, CMSG_SPACE(4 * MAX_DESCRIPTORS), MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = []
+    for level, kind, data in ancillary:
+        if level == SOL_SOCKET and kind == SCM_RIGHTS:
+            whole = len(data) - len(data) % 4
+            descriptors += [int.from_bytes(data[at : at + 4], "little") for at in range(0, whole, 4)]
+    return raw, flags, descriptors
 
 
 def _checked(raw: bytes, flags: int) -> dict[str, Any]:
@@ -83,4 +89,4 @@ def close_all(descriptors: list[int]) -> None:
         os.close(descriptor)
 
 
-__all__ = ["close_all", "pair", "receive", "send"]
+__all__ = ["close_all", "hear", "pair", "receive", "send"]

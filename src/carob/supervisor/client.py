@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from _socket import AF_UNIX, SO_PEERCRED, SOCK_CLOEXEC, SOCK_SEQPACKET, SOL_SOCKET, socket
+from errno import ECONNREFUSED, ENOENT
 from time import monotonic, sleep
 
-from carob.errors import Conflict, Unavailable
+from carob.errors import AppStartFailed, Conflict, PermissionDenied, Unavailable
 from carob.linux.process import state_letter
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
@@ -15,6 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
+
+    from carob.errors import CarobError
+    from carob.linux.idmap import Mapping
 
 _PAUSE_S = 0.002
 _ANSWER_S = 10.0
@@ -37,6 +41,8 @@ class Connection:
             _connect(self._socket, f"/proc/self/fd/{pod_fd}/{plans.CONTROL_SOCKET}", timeout_s)
         except OSError as error:
             self._socket.close()
+            if error.errno in (ENOENT, ECONNREFUSED):
+                raise Unavailable(f"pod {uuid} does not run, or not yet") from error
             raise Unavailable(f"pod {uuid} does not answer: {error.strerror or error}") from error
 
     def __enter__(self) -> Connection:
@@ -60,17 +66,18 @@ class Connection:
         return self._socket.fileno()
 
     def send(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
-        """Sends a request; ``Unavailable`` where init is gone."""
+        """Sends a request; ``Unavailable`` where init is gone, ``PermissionDenied`` for another user's."""
         try:
             channels.send(self._socket, request, descriptors)
         except OSError as error:
-            raise Unavailable(f"pod {self._uuid} does not answer: {error.strerror or error}") from error
+            raise self._lost(f"does not answer: {error.strerror or error}") from error
 
     def receive(self, *, patience_s: float = 0.0) -> tuple[dict[str, Any], list[int]]:
         """The next answer and its descriptors.
 
         An init that lives is given ``patience_s`` when its time is up: it may wait for its disk. Raises
-        ``Conflict`` with init's reason for a refusal, ``Unavailable`` where init ended or is silent.
+        ``Conflict`` with init's reason for a refusal, ``Unavailable`` where init ended or is silent, and
+        ``PermissionDenied`` where it is another user's.
         """
         given_up_at = monotonic() + patience_s
         while True:
@@ -80,17 +87,32 @@ class Connection:
             except (OSError, ValueError) as error:
                 if isinstance(error, TimeoutError) and monotonic() < given_up_at and self._is_alive():
                     continue
+                if isinstance(error, ConnectionResetError):
+                    raise self._lost("ended meanwhile") from error
                 raise Unavailable(f"pod {self._uuid} does not answer: {error}") from error
         if answer is None:
-            raise Unavailable(f"pod {self._uuid} ended meanwhile")
+            raise self._lost("ended meanwhile")
         if answer.get("event") == "refused":
             raise Conflict(f"pod {self._uuid} refuses: {answer.get('message')}")
         return answer, descriptors
 
     def _is_alive(self) -> bool:
         """Whether init may still answer: it has not ended, and nobody has stopped it (SIGSTOP)."""
+        return state_letter(self._peer()[0]) not in ("", "T", "Z", "X")
+
+    def _peer(self) -> tuple[int, int]:
+        """Init's pid and user."""
         peer = self._socket.getsockopt(SOL_SOCKET, SO_PEERCRED, 12)
-        return state_letter(int.from_bytes(peer[:4], "little")) not in ("", "T", "Z", "X")
+        return int.from_bytes(peer[:4], "little"), int.from_bytes(peer[4:8], "little")
+
+    def _lost(self, how: str) -> CarobError:
+        """Why init has hung up: it does so to other users at once."""
+        user = self._peer()[1]
+        if user == os.geteuid():
+            return Unavailable(f"pod {self._uuid} {how}")
+        return PermissionDenied(
+            f"pod {self._uuid} is another user's, who has the number {user}", hint="do this as that user"
+        )
 
 
 def _connect(client: socket, path: str, timeout_s: float | None) -> None:
@@ -154,3 +176,47 @@ def follow(pod_fd: int, uuid: str) -> int:
         finally:
             os.close(writing)
     return reading
+
+
+def add_app(
+    pod_fd: int,
+    uuid: str,
+    spec: dict[str, Any],
+    contents: int | None,
+    *,
+    path: str,
+    log_directory: str,
+    owners: Mapping | None = None,
+    init: int = 0,
+) -> None:
+    """Hands an app to a mutable pod's init, and returns when it is created.
+
+    ``spec`` is its part of the plan, which is in the pod's directory, at ``path``, by now; ``contents`` an
+    open file with those of its files, ``owners`` are those of a pod of root's that has its own, ``init`` is
+    the pid of init where that is in a user namespace. Raises ``AppStartFailed`` with the runtime's reason,
+    ``Conflict`` with init's, and ``OSError`` for a mount that cannot be made.
+    """
+    from carob.supervisor import handing
+
+    with Connection(pod_fd, uuid, _ANSWER_S) as connection:
+        mounts = handing.open_mounts(path, spec, log_directory, owners=owners, init=init)
+        try:
+            for at in range(0, len(mounts), channels.MAX_DESCRIPTORS):
+                batch = tuple(mounts[at : at + channels.MAX_DESCRIPTORS])
+                connection.send({"op": "hand"}, batch)
+        finally:
+            channels.close_all(mounts)
+        connection.send({"op": "add-app", "app": spec["name"]}, () if contents is None else (contents,))
+        answer, _ = connection.receive(patience_s=_SLOW_S)
+        check_start(spec["name"], answer)
+
+
+def start_app(pod_fd: int, uuid: str, app: str) -> None:
+    """Starts an app of a mutable pod; returns when it runs. Raises ``AppStartFailed``, ``Conflict``."""
+    check_start(app, ask(pod_fd, uuid, {"op": "start-app", "app": app}))
+
+
+def check_start(app: str, answer: dict[str, Any]) -> None:
+    """Raises ``AppStartFailed`` where that is what init answered."""
+    if answer.get("event") == "failed":
+        raise AppStartFailed(str(answer.get("message")), app=app, code=int(answer["code"]))

@@ -6,8 +6,8 @@ root, are heard. Requests: ``status``; ``stop`` with ``grace_s``; those of ``car
 where the answer carries the terminal's master, of ``size``, rows and columns); ``signal-exec`` with
 ``signal``, for what the same client executes; ``tie`` with a pidfd; ``follow`` with a pipe's writing end,
 which gets a byte after each write to a log; ``connect`` with ``port`` and ``version``, answered with a socket
-(``carob.supervisor.connecting``). Each request gets one answer, but an ``exec`` a second one at its
-end, and ``signal-exec`` none.
+(``carob.supervisor.connecting``); those of ``carob.supervisor.adding``. Each request gets one answer, but an
+``exec`` a second one at its end, and ``signal-exec`` and ``hand`` none.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Control:
             answer = {"event": "refused", "message": str(error)}
         except Exception as error:  # noqa: BLE001 - whatever was asked, PID 1 does not die of it
             note_failure("control", error)
-            answer = {"event": "refused", "message": f"{type(error).__name__}: {error}"}
+            answer = {"event": "refused", "message": _why(error)}
         finally:
             channels.close_all(descriptors)
         if answer is not None:
@@ -143,6 +143,9 @@ class Control:
         if descriptor >= 0 and self.clients.pop(descriptor, None) is not None:
             self.init.forget(descriptor)
             client.close()
+            self.executions.hung_up(client)
+            if self.init.adding is not None:
+                self.init.adding.hung_up(client)
 
     # -- requests
 
@@ -168,13 +171,17 @@ class Control:
             case "connect":
                 self._connect(client, message)
                 return None
+            case "hand" | "add-app" | "start-app" | "stop-app" | "remove-app" | "reopen-log":
+                if self.init.adding is None:
+                    raise Refused("its apps were fixed when it was prepared")
+                return self.init.adding.answer(client, message, descriptors)
             case _:
                 return app_requests.answer(self.init, client, message)
 
     def _status(self) -> dict[str, Any]:
         apps = {
             app.name: {
-                "running": bool(app.pid),
+                "running": app.runs,
                 "state": app.state,
                 "restarts": app.restarts,
                 "started_ns": app.started_ns,
@@ -225,6 +232,12 @@ class Control:
         """The last connections are for what is over soon: a pod can always be stopped."""
         if len(self.clients) > _MAX_CONNECTIONS:
             raise Refused(f"more than {_MAX_CONNECTIONS} clients are connected")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_writing_end(descriptor: int) -> bool:

@@ -1,13 +1,14 @@
 """Processes beside the apps: asked for over the control socket, started by the runtime, children of init.
 
-Who asked is told of the start, with the terminal's master where there is a terminal, and of the end. One
-that goes away meanwhile leaves the process alone; with a terminal the kernel hangs that up (SIGHUP).
+Who asked is told of the start, with the terminal's master where there is a terminal, and of the end. One that
+goes away after the start leaves the process alone; with a terminal the kernel hangs that up (SIGHUP). Init
+has its own as well: ``begin``.
 """
 
 from __future__ import annotations
 
 import os
-from _signal import SIGKILL
+from _signal import SIGKILL, SIGSTOP
 
 from carob.linux.files import read_file, write_all
 from carob.protocol import exits
@@ -15,10 +16,12 @@ from carob.protocol.compact_json import dumps, loads
 from carob.runtime import command
 from carob.supervisor import channel as channels
 from carob.supervisor import console
+from carob.supervisor.beginnings import NEVER_EXECUTED, failure, has_executed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from collections.abc import Callable
     from typing import Any
 
     from carob.supervisor.apps import App
@@ -26,19 +29,32 @@ if TYPE_CHECKING:
 
 _SIGNALS = 65
 _LARGEST_SIZE = 65535
+_LONGEST_WORDS = 8192
 
 
 class Execution:
-    """One process: from the runtime's start to its end."""
+    """One process: from the runtime's start to its end. ``client`` asked for it, or ``hear`` is told of it.
 
-    __slots__ = ("client", "console", "name", "pid", "runtime_pid")
+    One that is ``unwanted`` by the time it starts is killed. ``master`` is its terminal's, until that is
+    handed on; ``awaited`` says that it has not executed its program yet.
+    """
 
-    def __init__(self, name: str, client: socket) -> None:
+    __slots__ = (
+        "awaited", "client", "console", "hear", "master", "name", "pid", "runtime_pid", "unwanted",
+    )  # fmt: skip
+
+    def __init__(
+        self, name: str, client: socket | None, hear: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         self.name = name
         self.client = client
+        self.hear = hear
+        self.unwanted = False
         self.console: socket | None = None
         self.runtime_pid = 0
         self.pid = 0
+        self.awaited = False
+        self.master: tuple[int, ...] = ()
 
 
 class Executions:
@@ -55,8 +71,23 @@ class Executions:
 
     def start(self, client: socket, app: App, message: dict[str, Any], descriptors: list[int]) -> None:
         """Has the runtime start one in ``app``; ``descriptors`` are pipe ends, none for a terminal."""
+        self._launch(Execution(self._name(), client), app, message, descriptors)
+
+    def begin(
+        self, hear: Callable[[dict[str, Any]], None], app: App, argv: list[str], descriptors: list[int]
+    ) -> Execution:
+        """The same for init itself: ``hear`` is told what a client would be."""
+        execution = Execution(self._name(), None, hear)
+        self._launch(execution, app, {"argv": argv, "tty": False}, descriptors)
+        return execution
+
+    def _name(self) -> str:
         self._count += 1
-        execution = Execution(f"/run/exec_{self._count}", client)  # no app's name has a "_"
+        return f"/run/exec_{self._count}"  # no app's name has a "_"
+
+    def _launch(
+        self, execution: Execution, app: App, message: dict[str, Any], descriptors: list[int]
+    ) -> None:
         self._under_way.append(execution)
         try:
             self._spawn(execution, app, message, descriptors)
@@ -92,11 +123,26 @@ class Executions:
             if execution.client is client and execution.pid and 0 < number < _SIGNALS:
                 os.kill(execution.pid, number)
 
+    def hung_up(self, client: socket) -> None:
+        """Ends the runtime's work for who has gone."""
+        for execution in self._under_way:
+            if execution.client is client:
+                self.abandon(execution)
+
+    def abandon(self, execution: Execution) -> None:
+        """Ends the runtime's work for one: the app that it has entered may hold it up for ever."""
+        execution.unwanted = True
+        if execution.runtime_pid:
+            _kill_runtime(execution.name)
+
     def ended(self, pid: int, status: int) -> bool:
         """Takes the end of a runtime or of an executed process; False where it is neither."""
         for execution in self._under_way:
             if pid == execution.runtime_pid:
                 self._started(execution, status)
+                return True
+            if pid == execution.pid and execution.awaited:
+                self._runs(execution, status)
                 return True
             if pid == execution.pid:
                 self._over(execution, status)
@@ -110,31 +156,52 @@ class Executions:
             return
         try:
             execution.pid = int(read_file(f"{execution.name}.pid"))
-            master = console.receive(execution.console) if execution.console is not None else ()
+            if execution.console is not None:
+                execution.master = tuple(console.receive(execution.console))
         except (OSError, ValueError) as error:
-            self._failed(execution, command.FAILED, f"the runtime left something out: {error}")
+            self._failed(execution, *command.left_out(error))
             return
         early = self._control.init.claim_early_end(execution.pid)
-        self._control.say(execution.client, {"event": "started", "pid": execution.pid}, master)
-        channels.close_all(list(master))
+        if early is None and not has_executed(execution.pid):
+            execution.awaited = True
+            self._control.init.beginnings.add(execution.pid, lambda: self._runs(execution, None))
+        else:
+            self._runs(execution, early)
+
+    def _runs(self, execution: Execution, early: int | None) -> None:
+        """The program is executed, or could not be; it may have ended already: ``early``."""
+        execution.awaited = False
+        if early is not None and early & NEVER_EXECUTED:
+            self._failed(execution, *failure(_words(execution.master)))
+            return
+        self._say(execution, {"event": "started", "pid": execution.pid}, execution.master)
+        channels.close_all(list(execution.master))
+        execution.master = ()
         if early is not None:
             self._over(execution, early)
-        elif execution.client.fileno() < 0:
+        elif execution.unwanted:
             os.kill(execution.pid, SIGKILL)  # whoever asked has gone, and would never know of it
 
     def _failed(self, execution: Execution, code: int, message: str) -> None:
-        self._control.say(execution.client, {"event": "failed", "code": code, "message": message})
+        self._say(execution, {"event": "failed", "code": code, "message": message})
         self._clean(execution)
 
     def _over(self, execution: Execution, status: int) -> None:
         end = exits.of_wait_status(status, out_of_memory=False)
-        self._control.say(execution.client, {"event": "ended", **end})
+        self._say(execution, {"event": "ended", **end})
         self._clean(execution)
+
+    def _say(self, execution: Execution, answer: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        if execution.hear is not None:
+            execution.hear(answer)
+        elif execution.client is not None:
+            self._control.say(execution.client, answer, descriptors)
 
     def _clean(self, execution: Execution) -> None:
         self._under_way.remove(execution)
         if execution.console is not None:
             execution.console.close()
+        channels.close_all(list(execution.master))
         for suffix in ("json", "log", "pid", "sock"):
             try:
                 os.unlink(f"{execution.name}.{suffix}")
@@ -156,6 +223,52 @@ def _process(app: App, message: dict[str, Any], *, tty: bool) -> dict[str, Any]:
         rows, columns = (min(max(0, int(one)), _LARGEST_SIZE) for one in message["size"])
         process["consoleSize"] = {"height": rows, "width": columns}
     return process
+
+
+def _kill_runtime(name: str) -> None:
+    """SIGKILL for the runtime at work for an execution: what was started so, and all below that.
+
+    crun's part that enters the app is no child of crun's, but init's.
+    """
+    for pid in read_file(f"/proc/self/task/{os.getpid()}/children").split():
+        try:
+            words = read_file(f"/proc/{int(pid)}/cmdline").split(b"\0")
+        except OSError:
+            continue  # it has just ended
+        if f"--process={name}.json".encode() in words:
+            kill_all(int(pid))
+
+
+def kill_all(pid: int) -> None:
+    """Kills a child of init's and its descendants, as far as their parents live.
+
+    Each is stopped before its children are looked for, so it makes no more, and reaps none: no number can
+    come to mean another process meanwhile.
+    """
+    found = [pid]
+    for one in found:
+        try:
+            os.kill(one, SIGSTOP)
+            for task in os.listdir(f"/proc/{one}/task"):
+                found += [int(word) for word in read_file(f"/proc/{one}/task/{task}/children").split()]
+        except OSError:
+            continue  # it has just ended
+    for one in found:
+        try:
+            os.kill(one, SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _words(master: tuple[int, ...]) -> bytes:
+    """What the runtime wrote to a terminal that nobody else has had yet."""
+    for descriptor in master:
+        os.set_blocking(descriptor, False)
+        try:
+            return os.read(descriptor, _LONGEST_WORDS)
+        except OSError:
+            break
+    return b""
 
 
 def _write(path: str, text: str) -> None:

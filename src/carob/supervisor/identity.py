@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from carob.linux.files import replace_file
+from carob.linux.files import read_file, replace_file
 from carob.linux.process import boot_id, start_ticks
 from carob.protocol import plan as plans
-from carob.protocol.compact_json import dumps
+from carob.protocol.compact_json import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,15 @@ def write_end_if_missing(pod: int, status: int) -> None:
         else:
             outcome, reason = "failed", f"init ended with status {status >> 8}"
         write_end(pod, outcome, reason)
+
+
+def exit_status(pod: int) -> int:
+    """The monitor's own, for a service manager: 0 for a pod that ended well or was stopped, else 1."""
+    try:
+        outcome = loads(read_file(plans.END, dir_fd=pod))["outcome"]
+    except (OSError, ValueError, KeyError):  # a full disk
+        return 1
+    return 0 if outcome in ("finished", "stopped") else 1
 
 
 def _write(pod: int, name: str, document: dict[str, Any]) -> None:

@@ -13,18 +13,19 @@ import time
 from _signal import SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import socket
 
-from carob.linux import cgroup, namespaces
+from carob.linux import cgroup, freezer, namespaces
 from carob.linux.files import read_file
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import loads
 from carob.protocol.pod_network import CNI
+from carob.supervisor import beginnings, early_words, identity, inheritance, policy, root
 from carob.supervisor import channel as channels
-from carob.supervisor import early_words, identity, inheritance, policy, root
 from carob.supervisor.apps import App
+from carob.supervisor.boot import OWNED
 from carob.supervisor.control import Control
 from carob.supervisor.course import Course
 from carob.supervisor.followers import Followers
-from carob.supervisor.journal import note, note_failure
+from carob.supervisor.journal import note, note_failure, told
 from carob.supervisor.recording import Recorder
 from carob.supervisor.runtime_program import Runtime
 
@@ -33,15 +34,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
+    from carob.linux.idmap import Mapping
+    from carob.supervisor.adding import Adding
     from carob.supervisor.gate import Gate
     from carob.supervisor.journal_helper import JournalHelper
+    from carob.supervisor.probes.course import Probes
+    from carob.supervisor.user_namespace import UserNamespace
 
 
 _LONGEST_SLEEP_S = 3600.0
 
 
-def main(channel_fd: int, link: socket, network: str, runtime: str, *, has_owners: bool) -> NoReturn:
-    """Runs the pod that the monitor sends over ``link``; never returns.
+def main(
+    channel_fd: int, link: socket, network: str, runtime: str, kind: str, *, has_owners: bool
+) -> NoReturn:
+    """Runs the pod that the monitor sends over ``link``; never returns. ``kind`` is as in ``boot``.
 
     A user's pod ``has_owners`` of its own: init is root in its user namespace as soon as they are mapped.
     """
@@ -51,7 +58,7 @@ def main(channel_fd: int, link: socket, network: str, runtime: str, *, has_owner
         inheritance.leave()
         if has_owners and link.recv(16) != b"mapped":
             os._exit(status)  # the monitor has said why
-        init = Init(channel, link, network, runtime, has_owners=has_owners)
+        init = Init(channel, link, network, runtime, kind, has_owners=has_owners)
         message, descriptors = channels.receive(link)
         if message is not None:
             contents = descriptors.pop() if message["contents"] else -1
@@ -62,7 +69,7 @@ def main(channel_fd: int, link: socket, network: str, runtime: str, *, has_owner
         status = 0
     except BaseException as error:  # noqa: BLE001 - PID 1 ends, whatever it was
         note_failure("init", error)
-        _try_to_tell(channel, {"event": "failed", "message": f"{type(error).__name__}: {error}"})
+        _try_to_tell(channel, told(error))
     finally:
         os._exit(status)
 
@@ -78,7 +85,7 @@ class Init:
     """The pod's one loop and what it knows."""
 
     def __init__(
-        self, channel: socket, link: socket, network: str, runtime: str, *, has_owners: bool
+        self, channel: socket, link: socket, network: str, runtime: str, kind: str, *, has_owners: bool
     ) -> None:
         """Makes what does not depend on the pod: the network and the common part of the root."""
         self.channel: socket | None = channel
@@ -87,13 +94,23 @@ class Init:
         self.plan: dict[str, Any] = {}
         self.apps: dict[str, App] = {}
         self.unclaimed: dict[int, int] = {}
+        self.beginnings = beginnings.Beginnings()
+        self.ports: list[int] = []
         self.handlers: dict[int, Callable[[], None]] = {}
         self.poll = select.poll()
         self.course = Course(self)
         self.followers = Followers(self)
+        self.adding: Adding | None = None
         self.journal: JournalHelper | None = None
+        self.probes: Probes | None = None
         self.control = Control(self)
         namespaces.set_process_name("carob-init")
+        self.user_namespace: UserNamespace | None = None
+        self.owners: Mapping | None = None
+        if kind == OWNED:
+            from carob.supervisor.user_namespace import UserNamespace
+
+            self.user_namespace = UserNamespace(shares_network=network == "host")
         if network != "host":
             namespaces.bring_loopback_up()
             namespaces.open_network_to_all_users()
@@ -105,7 +122,6 @@ class Init:
             from carob.supervisor.gate import Gate
 
             self.gate = Gate()
-            namespaces.open_to_all_users()
         self.root = root.Root(runtime, self.hierarchies, shares_network=network == "host")
         self.runtime = Runtime(runtime)
 
@@ -120,6 +136,10 @@ class Init:
         early_words.follow(pod)
         self.plan = plans.read(read_file(plans.PLAN, dir_fd=pod))
         group = self.plan["cgroup"]
+        if self.user_namespace is not None:
+            self.owners = self.user_namespace.map_owners(self.plan["owners"], self.root.top, pod)
+            self.runtime.root = self.owners.outside(0, 0)
+            self.tell_monitor(b"owned")
         if "host_namespaces" in self.plan or "sysctls" in self.plan:
             from carob.supervisor import kernel_settings
 
@@ -133,7 +153,15 @@ class Init:
             from carob.supervisor.journal_helper import JournalHelper
 
             self.journal = JournalHelper(self.plan)
-        self.root.enter(path, self.plan, self.link, contents)
+        if self.plan.get("mutable"):
+            from carob.supervisor.adding import Adding
+
+            self.adding = Adding(self)
+        if any("probes" in app for app in self.plan["apps"]):
+            from carob.supervisor.probes.course import Probes
+
+            self.probes = Probes(self)
+        self.root.enter(path, self.plan, self.link, contents, self.owners)
         if self.journal is not None:
             self.journal.start(self.followers)
         if self.gate is not None:
@@ -166,13 +194,17 @@ class Init:
     def run(self) -> None:
         """Starts the apps and stays until the pod is over."""
         self.course.advance()
+        self.ready_if_all_started()
         while not self.course.is_over():
             due = [(ready, self.handlers.get(ready)) for ready, _ in self.poll.poll(self._poll_ms())]
             for descriptor, handler in due:
                 # One handler may close what another's event was for, and its number be in use again.
                 if handler is not None and self.handlers.get(descriptor) is handler:
                     handler()
-            self.recorder.step()
+            if self.recorder.step():
+                self.followers.wake()  # who is attached waits for its end
+            if self.adding is not None:
+                self.adding.tell_of_ends()
             self._act_when_due()
         self._finish()
 
@@ -191,12 +223,13 @@ class Init:
     def _reap(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                ended = beginnings.reap()
             except ChildProcessError:
                 break
-            if pid == 0:
+            if ended is None:
                 break
-            self._ended(pid, status)
+            self.beginnings.ended(ended[0])
+            self._ended(*ended)
         if not self._runtime_busy():
             self.unclaimed.clear()
 
@@ -216,7 +249,10 @@ class Init:
 
     def claim_early_end(self, pid: int) -> int | None:
         """The status of a process that was reaped before the runtime had told its pid."""
-        return self.unclaimed.pop(pid, None)
+        status = self.unclaimed.pop(pid, None)
+        if status is not None and os.path.exists(f"/proc/{pid}"):
+            return None  # its number is another's by now
+        return status
 
     def listen_to(self, app: App) -> None:
         """The app's output goes to its log from now on."""
@@ -231,8 +267,10 @@ class Init:
         self.followers.wake()
 
     def ready_if_all_started(self) -> None:
-        """The pod is ready as soon as every app has been started once."""
-        if self.channel is not None and all(app.started_ns is not None for app in self.apps.values()):
+        """The pod is ready as soon as every app has been started once; one without, when it is attached."""
+        is_shut = self.gate is not None and self.gate.is_shut
+        started = all(app.started_ns is not None for app in self.apps.values())
+        if self.channel is not None and started and not is_shut:
             self._ready()
 
     def _ready(self) -> None:
@@ -242,7 +280,8 @@ class Init:
             return
         except OSError as error:
             note_failure("writing that the pod is ready", error)
-        self.runtime.settle()
+        if self.adding is None:
+            self.runtime.settle()
         self.tell({"event": "ready"})
         if self.channel is not None:
             self.channel.close()
@@ -264,9 +303,10 @@ class Init:
 
     def _hear_monitor(self) -> None:
         try:
-            word = self.link.recv(channels.MAX_BYTES)
+            word, _, descriptors = channels.hear(self.link)
         except ConnectionResetError:
-            word = b""
+            word, descriptors = b"", []
+        self.ports += descriptors
         if word == b"stop":
             self.course.stop("stopped", "the monitor was asked to stop")
         elif word.startswith(b"{"):
@@ -279,11 +319,17 @@ class Init:
                 self.course.stop("failed to start", reason, grace_s=0)
 
     def _hear_of_networks(self, message: dict[str, Any]) -> None:
-        """The pod is attached, so its apps may begin; or it is not, so none of them ever does."""
+        """The pod is attached, so its apps may begin; or it is not, so none of them ever does.
+
+        Before that come the sockets that hold its ports of the host, which it keeps for as long as it lives.
+        """
         assert self.gate is not None
+        if message["op"] == "ports":
+            return
         failure = message.get("failure")
         if failure is None:
             self.gate.open()
+            self.ready_if_all_started()
             return
         self.tell({"event": "failed", **failure})
         self.course.stop("failed to start", failure["message"], grace_s=0)
@@ -293,6 +339,7 @@ class Init:
 
         def caller_died() -> None:
             try:
+                self._end_what_is_left()
                 self.recorder.finish(())
                 self._remember_end("killed", "the caller that the pod was tied to is gone")
                 self.tell_monitor(b"remove")
@@ -304,7 +351,9 @@ class Init:
     def _poll_ms(self) -> int | None:
         if self.recorder.busy:
             return 0
-        due = [at for at in (self.course.due_at(), self.control.listen_at) if at is not None]
+        probes_at = None if self.probes is None else self.probes.due_at()
+        moments = (self.course.due_at(), self.control.listen_at, probes_at, self.beginnings.look_at)
+        due = [at for at in moments if at is not None]
         if not due:
             return None
         left_s = min(min(due) - time.monotonic(), _LONGEST_SLEEP_S)  # poll(2) takes 24 days at most
@@ -313,11 +362,15 @@ class Init:
     def _act_when_due(self) -> None:
         now = time.monotonic()
         self.control.listen_when_due(now)
+        self.beginnings.look_when_due(now)
         self.course.act(now)
+        if self.probes is not None:
+            self.probes.look(now)
 
     def _finish(self) -> None:
         for app in self.apps.values():
             app.streams.drain_all()
+        self._end_what_is_left()
         self.recorder.finish(self.apps.values())
         outcome, reason = self.course.stopping or "finished", self.course.reason
         if not self.course.stopping and (failed := policy.failure(self.apps.values())):
@@ -326,6 +379,12 @@ class Init:
         if self.journal is not None:
             self.journal.finish(self.followers)
         self.control.finish()
+
+    def _end_what_is_left(self) -> None:
+        """Among the host's processes init's end is not that of the others; and the monitor may be dead."""
+        if "pid" in self.plan.get("host_namespaces", ()):
+            for app in self.apps.values():
+                freezer.kill_all(app.group)
 
     def _remember_end(self, outcome: str, reason: str) -> None:
         try:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 LIMIT_BYTES = 65536
 
 
@@ -17,6 +21,14 @@ def note(text: str) -> None:
         os.write(2, f"{now} {' '.join(text.split())[:2000]}\n".encode("utf-8", "replace"))
     except OSError:
         return
+
+
+def told(error: BaseException) -> dict[str, Any]:
+    """What whoever started the pod is told of a failure that ends it: a system call's with its number."""
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        said = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+        return {"event": "failed", "errno": error.errno, "message": said}
+    return {"event": "failed", "message": f"{type(error).__name__}: {error}"}
 
 
 def note_failure(where: str, error: BaseException) -> None:

@@ -71,9 +71,10 @@ class Monitor:
         try:
             channels.send(self._channel, message, pidfds if contents is None else (*pidfds, contents))
         except OSError as error:
-            raise Unavailable(
-                f"the supervisor ended before it was told to go: {self._said(source)}"
-            ) from error
+            from carob.supervisor import start_failures
+
+            said = self._said(source)
+            raise start_failures.of_words("the supervisor ended before it was told to go", said) from error
         finally:
             channels.close_all(list(pidfds))
 
@@ -99,7 +100,11 @@ class Monitor:
             case {"event": "lost"}:
                 raise LostRace(f"pod {uuid} is no longer prepared: another process was quicker")
             case {"event": "failed", "app": str(app), "code": int(code), "message": str(text)}:
-                raise AppStartFailed(f"app {app} could not be started: {text}", app=app, code=code)
+                raise _app_failed(f"app {app} could not be started: {text}", app, code)
+            case {"event": "failed", "errno": int(number), "message": str(text)}:
+                from carob.supervisor import start_failures
+
+                raise start_failures.of_system_call(f"pod {uuid} could not be started", number, text)
             case {"event": "failed", "kind": str(), "message": str()}:
                 from carob.network.messages import error_of
 
@@ -111,7 +116,9 @@ class Monitor:
                 raise Unavailable(f"pod {uuid} could not be started: {text}")
             case _:
                 said = self._said(target) if os.path.isdir(target) else self._said(source)
-                raise Unavailable(f"the supervisor of pod {uuid} ended early: {said}")
+                from carob.supervisor import start_failures
+
+                raise start_failures.of_words(f"the supervisor of pod {uuid} ended early", said)
 
     def _said(self, pod_path: str) -> str:
         return log_tail(pod_path) or _tail(self._words) or "it left no word"
@@ -154,16 +161,18 @@ def start(
     *,
     network: str,
     runtime: str,
+    kind: str = "",
     owners: tuple[str, str] = ("", ""),
     python: str | None = None,
     launcher: tuple[str, ...] = (),
 ) -> Monitor:
     """Starts a monitor, and by it an init, for a pod with this network and runtime (an absolute path).
 
-    ``owners`` are the users and groups of a user namespace for it, ``INSIDE:OUTSIDE:COUNT,...``; none for
-    root's pods. Raises ``Unsupported`` where there is no interpreter, ``OutOfResources``, ``Unavailable``.
+    ``kind`` is as in ``carob.supervisor.boot``, empty for most. ``owners`` are the users and groups of a user
+    namespace for all of it, ``INSIDE:OUTSIDE:COUNT,...``; none for root's pods. Raises ``Unsupported`` where
+    there is no interpreter, ``OutOfResources``, ``Unavailable``.
     """
-    argv = [*interpreter.command(python, launcher), network, runtime, *owners]
+    argv = [*interpreter.command(python, launcher), network, runtime, kind, *owners]
     opened: list[int] = []
     try:
         words = _out_of_the_way(os.memfd_create("supervisor.log", os.MFD_CLOEXEC))
@@ -171,9 +180,11 @@ def start(
         caller = _out_of_the_way(os.pidfd_open(os.getpid()))
         opened.append(caller)
         ours, theirs = channels.pair()
-    except OSError as error:
+    except BaseException as error:
         channels.close_all(opened)
-        raise failed(error, "cannot start a supervisor") from error
+        if isinstance(error, OSError):
+            raise failed(error, "cannot start a supervisor") from error
+        raise
     # The channel goes first: in a process without standard streams it may stand where they belong.
     actions = [
         (os.POSIX_SPAWN_DUP2, theirs.fileno(), _CHANNEL),
@@ -187,14 +198,22 @@ def start(
             argv[0], argv, {"LC_ALL": "C.UTF-8"},
             file_actions=actions, setsigmask=[], setsigdef=_ALL_SIGNALS_TO_DEFAULT, setsid=True,
         )  # fmt: skip
-    except OSError as error:
+    except BaseException as error:
         ours.close()
         os.close(words)
-        raise _not_spawned(error, argv[0]) from error
+        if isinstance(error, OSError):
+            raise _not_spawned(error, argv[0]) from error
+        raise
     finally:
         theirs.close()
         os.close(caller)
     return Monitor(pid, ours, words)
+
+
+def _app_failed(message: str, app: str, code: int) -> AppStartFailed:
+    from carob.supervisor import start_failures
+
+    return AppStartFailed(message, app=app, code=code, hint=start_failures.hint(message))
 
 
 def _not_spawned(error: OSError, python: str) -> CarobError:
@@ -203,7 +222,10 @@ def _not_spawned(error: OSError, python: str) -> CarobError:
             f"cannot start a supervisor with {python}: {error.strerror}",
             hint="give another Python of version 3.11 or newer: Engine(python=...), or supervisor.python",
         )
-    return failed(error, f"cannot start a supervisor with {python}")
+    from carob.supervisor import start_failures
+
+    what = f"cannot start a supervisor with {python}"
+    return start_failures.of_system_call(what, error.errno or 0, error.strerror or str(error))
 
 
 def _out_of_the_way(descriptor: int) -> int:

@@ -19,7 +19,7 @@ from carob.linux.files import fsync_directory, move_noreplace, read_file, replac
 from carob.protocol import plan as plans
 from carob.supervisor import channel as channels
 from carob.supervisor import early_words, identity, inheritance, removal, rest
-from carob.supervisor.journal import note, note_failure
+from carob.supervisor.journal import note, note_failure, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,14 +49,20 @@ class Init:
 class Watch:
     """What a monitor that waits knows of its pod, and what it will do at its end.
 
-    ``pod`` is the descriptor that holds the lock. ``remover`` is what takes the pod away if init says
-    ``remove``; ``paused``, that apps were paused, ``resumer`` what becomes of a monitor that rests.
+    ``pod`` is the descriptor that holds the lock; ``of_host`` says that the pod is among the host's
+    processes, so that init's end is not that of the others. ``remover`` is what takes the pod away if init
+    says ``remove``; ``paused``, that apps were paused, ``resumer`` what becomes of a monitor that rests.
     """
 
-    __slots__ = ("attacher", "group", "init", "paused", "pod", "remove", "remover", "resumer", "target")
+    __slots__ = (
+        "attacher", "group", "init", "of_host", "paused", "pod", "remove", "remover", "resumer", "target",
+    )  # fmt: skip
 
-    def __init__(self, pod: int, target: str, group: str, init: Init, attacher: Attacher | None) -> None:
+    def __init__(
+        self, pod: int, target: str, group: str, init: Init, attacher: Attacher | None, *, of_host: bool
+    ) -> None:
         self.pod = pod
+        self.of_host = of_host
         self.target = target
         self.group = group
         self.init = init
@@ -78,6 +84,7 @@ class Watch:
             "init": self.init.pid,
             "target": self.target,
             "group": self.group,
+            "of_host": self.of_host,
             "said": "r" * self.remove + "p" * self.paused,
             "places": self.attacher.places if self.attacher is not None else None,
         }
@@ -97,7 +104,8 @@ def resume(document: str, said: str = "") -> NoReturn:
             from carob.supervisor.attaching import Attacher
 
             attacher = Attacher.attached(known["target"], known["places"], known["kept"]["ports"])
-        watch = Watch(known["kept"]["pod"][0], known["target"], known["group"], init, attacher)
+        pod, group, of_host = known["kept"]["pod"][0], known["group"], bool(known.get("of_host"))
+        watch = Watch(pod, known["target"], group, init, attacher, of_host=of_host)
         for letter in known["said"] + said:
             watch.take_in(letter)
         if said == rest.TERMINATE:
@@ -128,7 +136,7 @@ def main(channel_fd: int, caller: int, init: Init, attacher: Attacher | None = N
         _tell(channel, {"event": "lost"})
     except BaseException as error:  # noqa: BLE001 - it ends, and says why
         note_failure("monitor", error)
-        _tell(channel, {"event": "failed", "message": f"{type(error).__name__}: {error}"})
+        _tell(channel, told(error))
     finally:
         os._exit(status)
 
@@ -181,8 +189,9 @@ def _keep(
     pod = _take(message["source"], target)
     early_words.hand_over(pod)
     plan = plans.read(read_file(plans.PLAN, dir_fd=pod))
-    watch = Watch(pod, target, plan["cgroup"], init, attacher)
-    if attacher is not None:
+    of_host = "pid" in plan.get("host_namespaces", ())
+    watch = Watch(pod, target, plan["cgroup"], init, attacher, of_host=of_host)
+    if attacher is not None and "owners" not in plan:
         attacher.attach(target, plan, init.pid)
     replace_file("ppid", b"%d" % os.getpid(), dir_fd=pod)
     group = plan["cgroup"]
@@ -192,6 +201,12 @@ def _keep(
         from carob.linux import limits
 
         limits.apply(group, plan["limits"])
+    if "unit" in plan:
+        from carob.supervisor import unit
+
+        unit.stay(plan["unit"], monitor=os.getpid(), init=init.pid)
+    if of_host:
+        cgroup.place_init(group, init.pid)  # before it makes anything: only the group holds them together
     replace_file("pid", b"%d" % init.pid, dir_fd=pod)
     identity.write(pod, init=init.pid, monitor=os.getpid())
     try:
@@ -201,11 +216,14 @@ def _keep(
             from carob.supervisor import host_paths
 
             host_paths.hand_over(init.link, plan)
+        if attacher is not None and "owners" in plan:
+            _hear(init.link)  # that it is in its own network by now
+            attacher.attach(target, plan, init.pid)
     except OSError:
         note("init ended before the pod was on its way")
     # Beside what init does now; the apps' own groups are the runtime's to enter.
     try:
-        if group:
+        if group and not of_host:
             cgroup.place_init(group, init.pid)
     except OSError as error:
         note_failure("putting init into the pod's cgroup", error)
@@ -218,12 +236,12 @@ def _stay(watch: Watch, wakeup: int) -> int:
     """Waits for the pod's end, and does what is to be done then; returns the exit status."""
     _wait(watch, wakeup)
     detacher = watch.attacher.succeed() if watch.attacher is not None else None
-    _end(watch.pod, watch.group, watch.init.pid)
+    _end(watch.pod, watch.group, watch.init.pid, of_host=watch.of_host)
     if detacher is not None:
         detacher.wait()
     if watch.remove:
         removal.become_remover(watch.pod, watch.remover)
-    return 0
+    return identity.exit_status(watch.pod)
 
 
 def _take(source: str, target: str) -> int:
@@ -298,6 +316,7 @@ def _wait(watch: Watch, wakeup: int) -> None:
             if word is not None:
                 poll.unregister(attaching)
                 attaching = -1
+                attacher.share_ports(link)
                 _tell(link, word)
         if wakeup in ready:
             os.read(wakeup, 64)
@@ -320,8 +339,10 @@ def _ask_to_stop(link: socket) -> None:
         return
 
 
-def _end(pod: int, group: str, pid: int) -> None:
+def _end(pod: int, group: str, pid: int, *, of_host: bool) -> None:
     _, status = os.waitpid(pid, 0)
+    if of_host:
+        freezer.kill_all(group)
     try:
         identity.write_end_if_missing(pod, status)
     except OSError as error:
@@ -330,5 +351,7 @@ def _end(pod: int, group: str, pid: int) -> None:
         busy = cgroup.remove(group) if group else []
         if not busy:
             return
+        if of_host:
+            freezer.kill_all(group)
         time.sleep(0.0005 if attempt < 20 else 0.01)
     note(f"these cgroups are still in use: {', '.join(busy)}")

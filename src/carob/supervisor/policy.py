@@ -47,9 +47,11 @@ class Restart:
         self.when = when
         self.most = most
 
-    def wants(self, end: dict[str, Any], role: str, restarts: int) -> bool:
-        """Whether it does after this end. An init app that ended well is done, whatever was asked."""
-        well = not failed(end)
+    def wants(self, end: dict[str, Any], role: str, restarts: int, *, unfit: bool = False) -> bool:
+        """Whether it does after this end. An init app that ended well is done, whatever was asked; one that
+        was ended as ``unfit`` has not ended well, whatever it says.
+        """
+        well = not failed(end) and not unfit
         if self.when == life.NEVER or (well and (self.when == life.ON_FAILURE or role == life.INIT)):
             return False
         return self.most is None or restarts < self.most

@@ -47,6 +47,10 @@ class Recorder:
             self._known.add(app.name)
             self._queue.append(app)
 
+    def is_written(self, app: App) -> bool:
+        """Whether the end of an app that has ended is on disk, as far as it can be."""
+        return app not in self._queue
+
     def retract(self, app: App) -> None:
         """Takes the app's record back: somebody has it started again. One that is being written is first."""
         while app in self._queue:
@@ -75,10 +79,13 @@ class Recorder:
         except OSError as error:
             note_failure(f"noting where app {app.name} is", error)
 
-    def step(self) -> None:
-        """Goes on to the next wait for the disk. An end that cannot be written waits for ``finish``."""
+    def step(self) -> bool:
+        """Goes on to the next wait for the disk; whether another end is written down now.
+
+        One that cannot be written waits for ``finish``.
+        """
         if not self._queue:
-            return
+            return False
         app = self._queue[0]
         if self._writing is None:
             self._writing = self._write(app)
@@ -87,10 +94,12 @@ class Recorder:
         except StopIteration:
             self._queue.pop(0)
             self._writing = None
+            return True
         except OSError as error:
             note_failure(f"writing the end of app {app.name}", error)
             self._failed.append(self._queue.pop(0))
             self._writing = None
+        return False
 
     def finish(self, apps: Iterable[App]) -> None:
         """Writes what is not written yet; what failed before (a full disk) is tried once more."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from _socket import socket
     from typing import Any
 
+    from carob.linux.idmap import Mapping
+
 _PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu")
 _FILES = ("etc/ld.so.cache", "dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom", "dev/tty")
 _DIRECTORIES = ("proc", "sys", "dev", "run", "tmp", "etc")
@@ -24,7 +26,10 @@ _NO_SET_ID = mount.MOUNT_ATTR_NOSUID
 
 
 class Root:
-    """The root while it is being made: first what every pod has, then what one pod needs."""
+    """The root while it is being made: first what every pod has, then what one pod needs.
+
+    ``top`` is its open directory.
+    """
 
     def __init__(self, runtime: str, hierarchies: list[str], *, shares_network: bool) -> None:
         """Makes the part that does not depend on the pod; ``runtime`` is the OCI runtime's path.
@@ -35,39 +40,42 @@ class Root:
         to the host's tree until ``enter``.
         """
         mount.set_propagation("/", mount.MS_PRIVATE)
-        self._top = mount.new("tmpfs", [("size", "16m"), ("mode", "755")], _NO_SET_ID, "carob")
-        mount.attach(os.dup(self._top), "/")
+        self.top = mount.new("tmpfs", [("size", "16m"), ("mode", "755")], _NO_SET_ID, "carob")
+        mount.attach(os.dup(self.top), "/")
         # A volume of the whole host has all that is mounted below "/", but not this.
-        mount.set_attributes(self._top, 0, propagation=mount.MS_UNBINDABLE)
+        mount.set_attributes(self.top, 0, propagation=mount.MS_UNBINDABLE)
         for name in _DIRECTORIES:
-            os.mkdir(name, 0o755, dir_fd=self._top)
-        mount.attach(mount.new("proc", []), "proc", dir_fd=self._top)
-        mount.attach(_sysfs(shares_network=shares_network), "sys", dir_fd=self._top)
+            os.mkdir(name, 0o755, dir_fd=self.top)
+        mount.attach(mount.new("proc", []), "proc", dir_fd=self.top)
+        mount.attach(_sysfs(shares_network=shares_network), "sys", dir_fd=self.top)
         if hierarchies != [cgroup.V2]:
-            mount.attach(mount.new("tmpfs", [("mode", "755")]), "sys/fs/cgroup", dir_fd=self._top)
+            mount.attach(mount.new("tmpfs", [("mode", "755")]), "sys/fs/cgroup", dir_fd=self.top)
         self._attach_all(_cgroups(hierarchies) + _programs(runtime))
         for name, target in _links():
-            os.symlink(target, name, dir_fd=self._top)
+            os.symlink(target, name, dir_fd=self.top)
 
-    def enter(self, pod_path: str, plan: dict[str, Any], link: socket, contents: int) -> None:
+    def enter(
+        self, pod_path: str, plan: dict[str, Any], link: socket, contents: int, owners: Mapping | None = None
+    ) -> None:
         """Adds the directory, the root file systems and the volumes of a pod, and moves in.
 
         ``link`` brings volumes from the monitor; ``contents`` is an open file with those of the pod's files.
+        ``owners`` are those of a pod that has its own.
         """
-        volumes.put_all(self._top, pod_path, plan, link)
-        volumes.put_files(self._top, plan, contents)
+        volumes.put_all(self.top, pod_path, plan, link, owners)
+        volumes.put_files(self.top, plan, contents, owners=owners)
         parts = _cgroups(plan.get("hierarchies", []))
         parts.append((plans.POD_AT[1:], mount.clone_tree(pod_path), True))
         for app in plan["apps"]:
-            rootfs = volumes.rootfs(pod_path, app, user_xattrs=plan["user_namespace"])
+            rootfs = volumes.rootfs(pod_path, app, user_xattrs=plan["user_namespace"], owners=owners)
             parts.append((f"{plans.ROOTFS_AT[1:]}/{app['name']}", rootfs, True))
         self._attach_all(parts)
-        mount.pivot_root(self._top)
-        os.close(self._top)
+        mount.pivot_root(self.top)
+        os.close(self.top)
 
     def _attach_all(self, parts: list[tuple[str, int, bool]]) -> None:
         for name, descriptor, is_directory in parts:
-            volumes.put(self._top, name, descriptor, is_directory=is_directory)
+            volumes.put(self.top, name, descriptor, is_directory=is_directory)
 
 
 def _sysfs(*, shares_network: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from _signal import SIGPIPE, SIGXFSZ
 from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
+from stat import S_ISFIFO
 
 from carob.supervisor import inheritance
 
@@ -24,11 +25,13 @@ class Runtime:
     here is shared by all apps of the pod, and crun finds that it is sealed already: 2 ms less for each.
 
     Apps are limited to the descriptors that init has at this point; init itself takes all that it may.
+    ``root`` is who root of the pod is, where that is somebody else (user and group).
     """
 
     def __init__(self, path: str) -> None:
         self._descriptors, self._most_descriptors = inheritance.limit(inheritance.NOFILE)
         inheritance.set_limit(inheritance.NOFILE, self._most_descriptors, self._most_descriptors)
+        self.root: tuple[int, int] | None = None
         self.name = os.path.basename(path)
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._sealed = self._seal() if self.name == "crun" else -1
@@ -60,6 +63,8 @@ class Runtime:
             actions.append((os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0))
         else:
             actions.append((os.POSIX_SPAWN_DUP2, stdin, 0))
+        if self.root is not None:
+            _give_away((stdin, stdout, stderr), self.root)
         actions += [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
         program = self._sealed if self._sealed >= 0 else self._file
         inheritance.set_limit(inheritance.NOFILE, self._descriptors, self._most_descriptors)
@@ -70,3 +75,10 @@ class Runtime:
             )  # fmt: skip
         finally:
             inheritance.set_limit(inheritance.NOFILE, self._most_descriptors, self._most_descriptors)
+
+
+def _give_away(streams: tuple[int | None, ...], owner: tuple[int, int]) -> None:
+    """Gives the pipes to somebody who may open them anew, by ``/dev/stdout``, or give them on."""
+    for one in streams:
+        if one is not None and S_ISFIFO(os.fstat(one).st_mode):
+            os.fchown(one, *owner)

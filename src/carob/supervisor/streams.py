@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 65536
 _MAX_READS = 64
+_LONGEST_WORDS = 8192
 
 
 class Streams:
@@ -93,6 +94,16 @@ class Streams:
             return True
         self._close_output(descriptor)
         return False
+
+    def words(self) -> bytes:
+        """The beginning of what was written and not read yet."""
+        said = b""
+        for descriptor in self.outputs:
+            try:
+                said += os.read(descriptor, _LONGEST_WORDS)
+            except OSError:  # nothing was: EAGAIN, or EIO of a terminal
+                continue
+        return said
 
     def drain_all(self) -> None:
         """Takes what is left and closes all.

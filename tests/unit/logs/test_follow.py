@@ -11,7 +11,7 @@ import pytest
 from carob.errors import Unavailable
 from carob.logs.cursor import Cursor
 from carob.logs.entry import STREAMS, LogEntry
-from carob.logs.follow import follow
+from carob.logs.follow import follow, looks
 from carob.logs.format import STDERR, STDOUT, encode
 from carob.logs.watch import LogWatch
 
@@ -256,3 +256,17 @@ def test_two_writing_processes_are_followed_to_their_last_byte(tmp_path: Path, d
     assert [writer.returncode for writer in writers] == [0, 0]
     for (name, stream), data in got.items():
         assert data == (tmp_path / f"{name}.{stream}").read_bytes(), (name, stream)
+
+
+def test_logs_elsewhere_are_told_by_the_names_asked_for(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.log").write_bytes(b"2016-10-06T00:17:09.0Z stdout F " + name.encode() + b"\n")
+    here, there = (os.open(tmp_path / name, os.O_RDONLY) for name in ("here", "there"))
+    try:
+        found = looks(here, ["0.log", "web.log"], lambda: True, elsewhere={"web.log": (there, "0.log")})
+        told = sorted((one[0], one[1].output) for one in found if one is not None)
+    finally:
+        os.close(here)
+        os.close(there)
+    assert told == [("0.log", b"here\n"), ("web.log", b"there\n")]

@@ -67,6 +67,16 @@ def test_files_have_the_size_number_and_names_that_they_should(
     assert got.count(b"\n") > 40
 
 
+def test_short_lines_make_no_file_longer(tmp_path: Path, pod: int) -> None:
+    writer = open_writer(f"logs/{LOG}", pod, {"max_bytes": 50_000, "max_files": 3})
+    for _ in range(4):
+        writer.feed(STDOUT, b"\n" * 65536)
+    sizes = [path.stat().st_size for path in (tmp_path / "logs").iterdir()]
+    assert len(sizes) == 3
+    assert max(sizes) < 55_000
+    os.close(writer.fd)
+
+
 def test_no_line_is_split_and_pieces_stay_in_order(pod: int, directory: int, writer: RotatingWriter) -> None:
     data = b"".join(b"%d " % number for number in range(1000)) + b"\n" + b"x" * 50_000
     for at in range(0, len(data), 700):

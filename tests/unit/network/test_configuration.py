@@ -10,7 +10,7 @@ from carob.errors import CorruptData, InvalidInput, NotFound, OutOfResources, Un
 from carob.network import host_resolver, subnets
 from carob.network.attachment import NAT, parse_plan
 from carob.network.configuration import Catalogue
-from carob.network.places import CNI_CONFIGURATIONS, Places, places_of, users_places
+from carob.network.places import Places, places_of, users_places
 from carob.network.planning import make_plan
 from carob.network.subnets import Subnet, candidates, first_free
 from carob.spec.cni.addresses import Cidr, parse_cidr
@@ -99,14 +99,12 @@ def test_what_is_no_file_is_a_problem_and_no_exception(tmp_path: Path) -> None:
 
 def test_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/.config")
-    found = users_places(with_cni=True)
-    assert found.configurations == (
-        "/home/me/.config/carob/net.d",
-        "/etc/carob/net.d",
-        "/etc/rkt/net.d",
-        CNI_CONFIGURATIONS,
-    )
-    assert CNI_CONFIGURATIONS not in users_places().configurations
+    monkeypatch.delenv("NETCONFPATH", raising=False)
+    found = users_places()
+    own = ("/home/me/.config/carob/net.d", "/etc/carob/net.d", "/etc/rkt/net.d")
+    assert found.configurations == own
+    monkeypatch.setenv("NETCONFPATH", "/etc/cni/net.d")
+    assert users_places().configurations == (*own, "/etc/cni/net.d")
     assert places_of(found.document()).plugins == found.plugins
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")

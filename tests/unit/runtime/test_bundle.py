@@ -72,3 +72,8 @@ def test_the_text_has_the_filter_for_both_runtimes() -> None:
         "devices": [{"allow": False, "access": "rwm"}],
         "pids": {"limit": 9},
     }
+
+
+def test_a_namespace_of_somebody_else_is_named_by_its_path() -> None:
+    document = config(ROOT, rootfs="/apps/x", cgroup="", namespaces=["pid=/run/pid_x", "mount"])
+    assert document["linux"]["namespaces"] == [{"type": "pid", "path": "/run/pid_x"}, {"type": "mount"}]

@@ -61,3 +61,13 @@ def test_an_unknown_runtime_is_refused() -> None:
 def test_a_runtime_that_is_not_there_is_named() -> None:
     with pytest.raises(Unsupported, match="/nowhere/crun"):
         find("/nowhere/crun")
+
+
+def test_an_app_is_created_and_started_or_both_at_once() -> None:
+    where = {"app": "web", "bundle": "/b", "pid_file": "/p", "log": "/l"}
+    whole = command.run("crun", **where)
+    created = command.run("crun", **where, create_only=True)
+    assert whole[whole.index("run") + 1] == "--detach"
+    assert ("run" in created, "--detach" in created, "create" in created) == (False, False, True)
+    assert (created[-1], whole[-1]) == ("web", "web")
+    assert command.start("runc", app="web", log="/l")[-2:] == ["start", "web"]

@@ -37,5 +37,6 @@ def test_a_supervisor_loads_next_to_nothing(module: str) -> None:
     strange = [name for name in loaded if not name.startswith(("carob", "_")) and name not in ALLOWED]
     assert strange == []
     layers = ("carob.engine", "carob.cli", "carob.image", "carob.pod", "carob.spec", "carob.errors")
+    assert [name for name in loaded if "probes" in name] == []
     assert [name for name in loaded if name.startswith(layers)] == []
     assert "carob.linux.proc" not in loaded

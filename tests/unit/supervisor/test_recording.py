@@ -105,6 +105,10 @@ def test_nothing_is_seen_of_an_end_that_is_not_on_the_disk(
     assert not (tmp_path / STATUS / "one").exists()
     recorder.step()
     assert record(tmp_path, "one")["code"] == 3
+    assert not recorder.is_written(apps[0])  # its name is not on the disk yet
+    while recorder.busy:
+        recorder.step()
+    assert recorder.is_written(apps[0])
 
 
 def test_what_is_left_is_written_at_the_end(pod: int, apps: list[App], tmp_path: Path) -> None:

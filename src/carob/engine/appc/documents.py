@@ -20,6 +20,7 @@ AC_VERSION = "0.8.11"
 IMAGE_DIGEST = "carob/image-digest"
 IMAGE_REFERENCE = "carob/image-reference"
 POD_NAME = "carob/name"
+OWNERS = "carob/owners"
 NETWORK = "carob/network"
 MOUNTS = "carob/mounts"
 FILES = "carob/files"
@@ -154,8 +155,9 @@ def pod_manifest(
     volumes: Sequence[dict[str, Any]],
     annotations: Mapping[str, str],
     isolators: Sequence[dict[str, Any]] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """The file ``pod``."""
+    """The file ``pod``; ``more`` are other keys of it."""
     document = {
         "acVersion": AC_VERSION,
         "acKind": "PodManifest",
@@ -164,6 +166,7 @@ def pod_manifest(
         "isolators": list(isolators),
         "annotations": [{"name": name, "value": value} for name, value in annotations.items()],
         "ports": [],
+        **(more or {}),
     }
     return _json(document)
 

@@ -11,7 +11,7 @@ from carob.engine.request.security import Device, Security
 from carob.errors import InvalidInput, Unsupported
 from carob.protocol.compact_json import dumps, loads
 from carob.runtime import capabilities
-from carob.runtime.seccomp.call_set import CallSet
+from carob.runtime.seccomp.call_set import CallSet, within_default
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 ANNOTATION = "carob/isolation"
 _EVERY_CALL = "@appc.io/all"
-_SHARED = ("cgroup_parent", "ipc", "pid", "sysctls", "uts")
+_SHARED = (
+    "cgroup_parent", "cgroups", "gidmap", "ipc", "isolation", "pid", "sysctls", "uidmap", "userns", "uts",
+)  # fmt: skip
+
+
+_USUAL = {"pid": "private", "ipc": "pod", "uts": "pod", "userns": "host", "isolation": "default",
+          "cgroups": "enabled"}  # fmt: skip
 
 
 def tell_app(entry: dict[str, Any], app: App) -> None:
@@ -69,7 +75,7 @@ def _sysctl(values: dict[str, str]) -> dict[str, Any]:
 
 
 def _is_usual(name: str, value: Any) -> bool:
-    return value == {"pid": "private", "ipc": "pod", "uts": "pod"}.get(name, "") or not value
+    return value == _USUAL.get(name, "") or not value
 
 
 def _of_security(security: Security) -> list[dict[str, Any]]:
@@ -180,6 +186,31 @@ def read_pod(path: str, isolators: Iterable[Isolator], annotation: str | None) -
         expected.append(_sysctl(found["sysctls"]))
     _check_same(path, listed, expected)
     return found
+
+
+def of_image(isolators: Iterable[Isolator], *, trusted: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What an ACI asks for, as arguments of ``Security`` and ``Resources``; what carob has none for is left.
+
+    An image of which no signature was checked is not ``trusted``: it may ask for less than an app has, and
+    gets no more.
+    """
+    from carob.image.aci.config import APPLIED_ISOLATORS
+
+    known = [one for one in isolators if one.name in APPLIED_ISOLATORS]
+    words, limits = _words("isolators", known)
+    if trusted:
+        return words, limits
+    if "cap_retain" in words:
+        wanted = capabilities.checked(words["cap_retain"], "isolators")
+        words["cap_retain"] = [name for name in wanted if name in capabilities.DEFAULT]
+    if "seccomp" in words:
+        words["seccomp"] = within_default(words["seccomp"])
+    if not words.get("no_new_privileges", True):
+        del words["no_new_privileges"]
+    if words.get("oom_score_adj", 0) < 0:
+        del words["oom_score_adj"]
+    words.pop("selinux", None)
+    return words, limits
 
 
 def _words(path: str, isolators: list[Isolator]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -79,7 +79,9 @@ def document(mount: Mount) -> dict[str, Any]:
     else:
         made["kind"] = next(kind for kind, made_as in _KINDS.items() if isinstance(mount.source, made_as))
         made |= mount.source.held()
-    return made | {option: getattr(mount, option) for option in _OPTIONS}
+    made |= {option: getattr(mount, option) for option in _OPTIONS}
+    made |= {} if mount.read_only_below else {"read_only_below": False}
+    return made | ({"idmap": True} if mount.idmap else {})
 
 
 def read(text: str) -> list[dict[str, Any]]:
@@ -95,7 +97,7 @@ def read(text: str) -> list[dict[str, Any]]:
 
 def mount(found: dict[str, Any]) -> Mount:
     """The mount that a document says. ``InvalidInput``."""
-    options = {option: found[option] for option in _OPTIONS if option in found}
+    options = {option: found[option] for option in (*_OPTIONS, "read_only_below", "idmap") if option in found}
     kind = found.get("kind")
     if kind == "host":
         return Mount(found.get("source", ""), found.get("target", ""), **options)
@@ -112,7 +114,14 @@ def mount(found: dict[str, Any]) -> Mount:
 
 def is_plain(found: dict[str, Any]) -> bool:
     """Whether appc's words alone say all of a mount: of the host, or empty, with the usual options."""
-    usual = {"subpath": "", "propagation": "private", "nosuid": True, "nodev": True, "noexec": False}
-    if any(found.get(option, value) != value for option, value in usual.items()):
+    usual = {
+        "read_only_below": True,
+        "subpath": "",
+        "propagation": "private",
+        "nosuid": True,
+        "nodev": True,
+        "noexec": False,
+    }
+    if found.get("idmap") or any(found.get(option, value) != value for option, value in usual.items()):
         return False
     return found.get("kind") == "host" or (found.get("kind") == "empty" and bool(found.get("name")))

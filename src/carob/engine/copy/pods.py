@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from carob.engine.copy import places, roots
 from carob.engine.copy.members import Tree, of_tar
 from carob.engine.copy.target import to_tar, to_tree
+from carob.engine.observe.owners import SAME, Owners
 from carob.engine.request import inputs
-from carob.errors import InvalidInput
+from carob.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from carob.pod import Pod
 
 _HERE = places.Files(None, "here")
@@ -23,7 +28,7 @@ def copy_in(pod: Pod, app: str, source: str | int, path: str, *, follow_links: b
         files = places.Files(root_fd, f"in app {app}")
         to = _path_in_app(path)
         if isinstance(source, int):
-            with places.target(files, to, None) as (base_fd, _):
+            with _writing_to(app, path), places.target(files, to, None) as (base_fd, _), _as_root_of(owners):
                 tar = of_tar(source, "the tar to copy")
                 to_tree(tar, base_fd, owners=owners, trusted=True, keeps_owners=_may_give_away())
             return
@@ -31,7 +36,9 @@ def copy_in(pod: Pod, app: str, source: str | int, path: str, *, follow_links: b
             places.source(
                 _HERE, os.fsencode(source), follow_links=inputs.flag(follow_links, "follow_links")
             ) as copied,
+            _writing_to(app, path),
             places.target(files, to, copied) as (base_fd, name),
+            _as_root_of(owners),
         ):
             members = Tree(copied.dir_fd, copied.name, name)
             to_tree(members, base_fd, owners=owners, trusted=True, keeps_owners=_may_give_away())
@@ -53,6 +60,28 @@ def copy_out(pod: Pod, app: str, path: str, target: str | int, *, follow_links: 
             with places.target(_HERE, os.fsencode(target), copied) as (base_fd, name):
                 members = Tree(copied.dir_fd, copied.name, name, owners)
                 to_tree(members, base_fd, trusted=False, keeps_owners=_may_give_away())
+
+
+@contextmanager
+def _writing_to(app: str, path: str) -> Iterator[None]:
+    """A file system that the app itself may not write to is nothing to mend about the data directory."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise Conflict(
+            f"{path} is read-only in app {app}", hint="copy to a volume that it may write to"
+        ) from error
+
+
+def _as_root_of(owners: Owners) -> AbstractContextManager[None]:
+    """Acts as who is root in the app, where that is another."""
+    if owners is SAME or os.geteuid() != 0 or owners.outside(0, 0) == (0, 0):
+        return nullcontext()
+    from carob.linux.acting import acting_as
+
+    return acting_as(*owners.outside(0, 0))
 
 
 def _may_give_away() -> bool:

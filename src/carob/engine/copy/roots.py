@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from carob.engine.observe import processes
-from carob.engine.observe.owners import SAME, Owners, of_process
+from carob.engine.observe.owners import SAME, Owners, of_plan, of_process
 from carob.engine.observe.plan import read_plan
 from carob.errors import CarobError, Conflict, Unsupported
 from carob.image.files.rooted import DIRECTORY, open_in_root
@@ -35,7 +35,7 @@ def opened(pod: Pod, app: str, *, writing: bool) -> Iterator[tuple[int, Owners]]
     running = pod.refresh() is State.RUNNING
     if writing and not running:
         raise Conflict(f"pod {pod.uuid} does not run: it is {pod.state()}", hint="a pod runs once")
-    fd, owners = _of_running(pod, app) if running else (_of_ended(pod, app), SAME)
+    fd, owners = _of_running(pod, app) if running else _of_ended(pod, app)
     try:
         yield fd, owners
     finally:
@@ -46,16 +46,24 @@ def _of_running(pod: Pod, app: str) -> tuple[int, Owners]:
     pids = processes.by_app(pod, [app])[app]
     for pid in pids[:1]:
         found = _root_of(pid)
-        if found is not None and pid in processes.by_app(pod, [app])[app]:
-            return found
-        if found is not None:
+        if found is None:
+            break
+        try:
+            if pid in processes.by_app(pod, [app])[app]:
+                return found
+        except BaseException:
             os.close(found[0])
+            raise
+        os.close(found[0])
     init = processes.init_pid(pod)
     found = _root_of(init)
     if found is None:
         raise Conflict(f"pod {pod.uuid} ended meanwhile")
     top, owners = found
     try:
+        plan = read_plan(pod)
+        if "owners" in plan:  # which init is not among
+            owners = of_plan(plan)[0]
         return open_in_root(top, f"{plans.ROOTFS_AT[1:]}/{app}".encode()), owners
     finally:
         os.close(top)
@@ -64,9 +72,9 @@ def _of_running(pod: Pod, app: str) -> tuple[int, Owners]:
 def _root_of(pid: int) -> tuple[int, Owners] | None:
     """The root of the process that has this number now; ``None`` where it ended meanwhile."""
     pidfd = open_pidfd(pid)
-    if pidfd is None:
-        return None
     try:
+        if pidfd is None:
+            return None
         fd = os.open(f"/proc/{pid}/root", DIRECTORY)
         try:
             owners = of_process(pid)
@@ -80,15 +88,17 @@ def _root_of(pid: int) -> tuple[int, Owners] | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     finally:
-        os.close(pidfd)
+        if pidfd is not None:
+            os.close(pidfd)
 
 
-def _of_ended(pod: Pod, app: str) -> int:
+def _of_ended(pod: Pod, app: str) -> tuple[int, Owners]:
     """The app's files put together again, read-only and seen by nobody else."""
     rootfs = _plan_of(pod, app)["rootfs"]
+    owners = of_plan(read_plan(pod))[1]
     base = f"/proc/self/fd/{pod.fd()}"
     if "directory" in rootfs:
-        return os.open(os.path.join(base, rootfs["directory"]), DIRECTORY)
+        return os.open(os.path.join(base, rootfs["directory"]), DIRECTORY), SAME
     opened_layers = []
     try:
         for path in (os.path.join(base, rootfs["upper"]), *rootfs["lower"]):
@@ -96,7 +106,7 @@ def _of_ended(pod: Pod, app: str) -> int:
         layers: list[tuple[str, str | None]] = [
             ("lowerdir+", f"/proc/self/fd/{descriptor}") for descriptor in opened_layers
         ]
-        return _mounted(layers, str(pod.uuid))
+        return _mounted(layers, str(pod.uuid)), owners
     finally:
         for descriptor in opened_layers:
             os.close(descriptor)

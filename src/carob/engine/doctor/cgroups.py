@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from carob.engine.doctor.check import Check, wanted
-from carob.linux import cgroup
+from carob.linux import cgroup, delegation
 from carob.linux.files import read_file
 
 TYPE_CHECKING = False
@@ -35,18 +35,38 @@ def checks() -> Iterable[Check]:
         return
     there = _v2_controllers() if pure else {part for name in names for part in name.split(",")}
     for controller, use in _CONTROLLERS.items():
-        has = (controller if pure else _V1_NAMES.get(controller, controller)) in there
+        has = _as_mounted(controller) in there
         mend = (
             _DELEGATE if pure and os.geteuid() else f"boot with cgroup_enable={controller}, or another kernel"
         )
         yield wanted(
             _TOPIC, f"{controller} ({use})", there=has, found="there" if has else "not there", mend=mend
         )
+    if os.geteuid():
+        yield _delegated(names)
+        return
     place = _own_group(names)
     yield wanted(
         _TOPIC, "groups of this user's own", there=os.access(place, os.W_OK), found=place,
-        mend=_DELEGATE if os.geteuid() else "run where /sys/fs/cgroup is mounted to be written to",
+        mend="run where /sys/fs/cgroup is mounted to be written to",
     )  # fmt: skip
+
+
+def _delegated(names: list[str]) -> Check:
+    """A user's pods are below the group that is the user's; without one they have none."""
+    found = delegation.find()
+    where = _own_group(names) if found is None else cgroup.directory(found.hierarchies[0], found.group)
+    lacking = [name for name in _CONTROLLERS if found is not None and not found.controls(_as_mounted(name))]
+    text = f"{where}, without {', '.join(lacking)}" if lacking else where
+    return wanted(
+        _TOPIC, "groups of this user's own", there=found is not None and not lacking,
+        found=text if found is not None else f"{where} is not this user's: pods have no limits",
+        mend=_DELEGATE if names == [cgroup.V2] else "have its directory owned by the user, on each hierarchy",
+    )  # fmt: skip
+
+
+def _as_mounted(controller: str) -> str:
+    return controller if cgroup.hierarchies() == [cgroup.V2] else _V1_NAMES.get(controller, controller)
 
 
 def _v2_controllers() -> set[str]:

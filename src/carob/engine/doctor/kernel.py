@@ -34,14 +34,14 @@ sys.path.insert(0, sys.argv[1])
 from carob.linux import idmap
 one = [(0, 100000, 65536)]
 space = idmap.new_user_namespace(one, one)
-idmap.clone_idmapped(sys.argv[2], space)
+idmap.Mapping(space, one, one).clone(sys.argv[2])
 """
 _USER_NAMESPACE = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from carob.linux import idmap, namespaces
+from carob.linux import namespaces
 import os
-pid, pidfd = namespaces.fork_into(idmap.CLONE_NEWUSER)
+pid, pidfd = namespaces.fork_into(namespaces.CLONE_NEWUSER)
 if pid == 0:
     os._exit(0)
 os.waitpid(pid, 0)

@@ -10,6 +10,7 @@ import sys
 from carob.engine.doctor.check import FAILED, OK, Check, needed, wanted
 from carob.errors import CarobError
 from carob.network.places import PLUGIN_DIRECTORIES
+from carob.network.tap import programs as tap
 from carob.runtime import driver
 
 TYPE_CHECKING = False
@@ -29,15 +30,15 @@ def checks(runtime: str) -> Iterable[Check]:
         mend="Python 3.11 or newer",
     )  # fmt: skip
     yield _runtime(runtime)
+    if os.geteuid():
+        yield _user_network()
+        return
     yield _plugins()
     has_iptables = shutil.which("iptables", path=_PATH) is not None
     yield wanted(
         "network", "iptables", there=has_iptables, found="there" if has_iptables else "not there",
         mend="apt-get install iptables: port mappings and masquerading need it",
     )  # fmt: skip
-    tun = os.access("/dev/net/tun", os.R_OK | os.W_OK)
-    if os.geteuid():
-        yield _user_network(tun=tun)
 
 
 def _runtime(wanted_name: str) -> Check:
@@ -72,13 +73,13 @@ def _plugins() -> Check:
     )  # fmt: skip
 
 
-def _user_network(*, tun: bool) -> Check:
-    tools = [name for name in ("pasta", "slirp4netns") if shutil.which(name, path=_PATH)]
+def _user_network() -> Check:
+    tools = [name for name in tap.KNOWN if tap.path_of(name)]
     if not tools:
-        found, mend = "neither pasta nor slirp4netns", "apt-get install passt"
+        found, mend = f"neither {' nor '.join(tap.KNOWN)}", f"apt-get install {tap.PACKAGES[tap.PASTA]}"
     else:
-        found, mend = f"{tools[0]}, but /dev/net/tun cannot be opened", "chmod 0666 /dev/net/tun, as root"
-    there = bool(tools) and tun
+        found, mend = f"{tools[0]}, but {tap.TUN} cannot be opened", f"chmod 0666 {tap.TUN}, as root"
+    there = bool(tools) and tap.tun_opens()
     return wanted(
         "network", "networks without root", there=there, found=tools[0] if there else found, mend=mend
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from carob.engine.end import networks as network_cleanup
 from carob.engine.end.stop import clean_up
 from carob.engine.observe import tombstone
 from carob.engine.observe.keeper import is_over
 from carob.linux import cgroup
 from carob.pod.collect import Outcome, Policy, collect_garbage
+from carob.protocol.plan import OWNERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,4 +44,8 @@ def collect(data_dir: str, *, grace_s: float, expire_prepared_s: float, mark_onl
     others = [] if mark_only else network_cleanup.collect(data_dir)
     tombstone.expire(data_dir)
     cgroup.remove_parent("/carob")
+    if os.path.isdir(OWNERS):
+        from carob.engine.prepare import ranges
+
+        ranges.Ranges(()).sweep()
     return Collection(collected, others)

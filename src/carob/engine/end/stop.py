@@ -7,12 +7,12 @@ from time import sleep
 
 from carob.engine.end import networks as network_cleanup
 from carob.engine.failures import is_shortage
-from carob.engine.observe import tombstone
+from carob.engine.observe import remains, tombstone
 from carob.engine.observe.keeper import Deadline, is_over, keepers, wait_init_gone
-from carob.engine.observe.plan import has_networks
+from carob.engine.observe.plan import has_networks, read_plan
 from carob.engine.prepare.owners import release
 from carob.engine.request import inputs
-from carob.errors import Conflict, LostRace, TimedOut, Unavailable
+from carob.errors import CarobError, Conflict, LostRace, TimedOut, Unavailable
 from carob.linux import cgroup
 from carob.linux.files import read_file
 from carob.linux.pidfd import send_signal
@@ -34,11 +34,16 @@ _SLOW_S = 60.0
 _PAUSE_S = 0.002
 
 
-def wait_over(pod: Pod, *, timeout_s: float | None) -> State:
-    """Waits until the pod has ended and nothing of it is left running; returns its state."""
+def wait_over(pod: Pod, *, timeout_s: float | None, is_ending: bool = False) -> State:
+    """Waits until the pod has ended and nothing of it is left running; returns its state.
+
+    ``is_ending`` ends what is left after it (``remains``).
+    """
     deadline = Deadline(timeout_s)
     state = pod.wait_finished(timeout_s=deadline.left_s())
     if state is not State.GONE:
+        if is_ending:
+            remains.end(pod, deadline)
         wait_init_gone(pod, timeout_s=deadline.left_s())
     return state
 
@@ -53,11 +58,11 @@ def stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> None:
     if patience_s is None:
         return
     try:
-        wait_over(pod, timeout_s=patience_s)
+        wait_over(pod, timeout_s=patience_s, is_ending=True)
     except TimedOut:
         if timeout_s is None and _waits_for_disk(pod):
             try:
-                wait_over(pod, timeout_s=_SLOW_S)
+                wait_over(pod, timeout_s=_SLOW_S, is_ending=True)
             except TimedOut:
                 pass
         kill(pod, timeout_s=_after_kill_s(pod))
@@ -90,7 +95,7 @@ def ask_to_stop(pod: Pod, *, grace_s: float | None, timeout_s: float | None) -> 
 
 
 def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
-    """Ends the pod at once: SIGKILL to init, and with it to all in its PID namespace."""
+    """Ends the pod at once: SIGKILL to init, and with it to all in its PID namespace, or in its group."""
     if not _has_run(pod):
         return
     init, _ = keepers(pod)
@@ -103,6 +108,7 @@ def kill(pod: Pod, *, timeout_s: float | None = None) -> None:
         finally:
             os.close(pidfd)
     deadline = Deadline(_after_kill_s(pod) if timeout_s is None else timeout_s)
+    remains.end(pod, deadline)
     wait_init_gone(pod, timeout_s=deadline.left_s())
     _end_stopped_monitor(pod)
     wait_over(pod, timeout_s=deadline.left_s())
@@ -148,10 +154,10 @@ def _has_run(pod: Pod) -> bool:
 def _planned_grace_s(pod: Pod) -> float:
     """The longest of the pod's and its apps' graces, and what sidecars have after the others."""
     try:
-        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        plan = read_plan(pod)
         graces_s = [float(one["grace_s"]) for one in (plan, *plan["apps"]) if "grace_s" in one]
         return max(graces_s) + LAST_GRACE_S
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, CarobError):
         return 10.0
 
 
@@ -167,11 +173,16 @@ def clean_up(pod: Pod, data_dir: str, *, force: bool = False) -> None:
         tombstone.write(pod, data_dir)
     release(pod.path())
     try:
-        group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
+        plan = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))
+        group = plan["cgroup"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         if is_shortage(error):
             raise
         return
+    if "owners" in plan:
+        from carob.engine.prepare import user_namespace
+
+        user_namespace.give_back(pod, plan)
     if not isinstance(group, str) or str(pod.uuid) not in group.split("/"):
         return
     busy = cgroup.remove(group)
@@ -198,6 +209,7 @@ def remove(pod: Pod, data_dir: str, *, force: bool) -> None:
         kill(pod)
         state = pod.refresh()
     if state is State.EXITED:
+        remains.end(pod, Deadline(_AFTER_KILL_S))
         wait_init_gone(pod, timeout_s=_AFTER_KILL_S)
     _remove_ended(pod, data_dir, force=force)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from carob.image.fetch.progress import LayerProgress as LayerProgress  # noqa: PLC0414 - shown by carob.cli
     from carob.image.layers.trees import Trees
     from carob.image.limits import ImageLimits
+    from carob.image.registry.credentials import Credentials as Credentials  # noqa: PLC0414 - shown by carob.aio
     from carob.image.registry.push import BlobProgress as BlobProgress  # noqa: PLC0414 - shown by carob.cli
     from carob.image.registry.push import PushCallback as PushCallback  # noqa: PLC0414 - shown by carob.aio
     from carob.image.store.gc import Collected as Collected  # noqa: PLC0414 - shown by carob.aio
@@ -55,6 +56,7 @@ class Images:
         pull: Pull = "new",
         platform: str = "",
         insecure: str | Iterable[str] = "none",
+        credentials: Credentials | None = None,
         unpack: bool = True,
         progress: Callback | None = None,
         cancel: Cancellation | None = None,
@@ -68,7 +70,8 @@ class Images:
         among the aliases of registries.toml. ``pull`` says when the place is asked: ``new`` always, and
         only what changed is fetched; ``missing``; ``never``; ``always``. ``platform`` is
         ``os/arch[/variant]``; without it this host's is taken, or what there is. ``insecure``: some of
-        ``image``, ``tls``, ``http``, ``pubkey``. ``progress`` is called from other threads, one call at a
+        ``image``, ``tls``, ``http``, ``pubkey``. ``credentials`` for the registry go before those in files
+        (``carob.image.registry.credentials``). ``progress`` is called from other threads, one call at a
         time; ``warn`` with a line for each thing that is odd about the image. After ``cancel.cancel()``
         it raises ``Cancelled``; what was fetched by then, the next fetch need not fetch again.
 
@@ -84,6 +87,7 @@ class Images:
                 transfer.Options(
                     limits=self.limits,
                     insecure=insecure,
+                    credentials=credentials,
                     platform=inputs.text(platform, "a platform"),
                     progress=progress,
                     cancel=cancel,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from carob.image.fetch.fetch import Warn
     from carob.image.fetch.progress import Callback
     from carob.image.limits import ImageLimits
+    from carob.image.registry.credentials import Credentials
     from carob.image.registry.push import PushCallback
     from carob.image.sources.source import BlobReader
     from carob.image.store.resolved import ResolvedImage
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 class Options:
     """What calls that take images in are told: see ``Images.fetch``."""
 
-    __slots__ = ("cancel", "insecure", "limits", "platform", "progress", "warn")
+    __slots__ = ("cancel", "credentials", "insecure", "limits", "platform", "progress", "warn")
 
     def __init__(
         self,
@@ -42,7 +43,9 @@ class Options:
         cancel: Cancellation | None = None,
         warn: Warn | None = None,
         platform: str = "",
+        credentials: Credentials | None = None,
     ) -> None:
+        self.credentials = credentials
         self.limits = limits
         self.insecure = insecure
         self.progress = progress
@@ -64,11 +67,42 @@ class Options:
         )
 
 
+def credentials(
+    username: str, password: str, *, basic: str = "", identity_token: str = "", registry_token: str = ""
+) -> Credentials | None:
+    """Who a caller is to a registry; ``None`` where nothing is given. ``basic`` is ``user:password`` in
+    base64, which docker's and Kubernetes' files have.
+
+    Raises ``InvalidInput``.
+    """
+    from carob.image.registry.credentials import Credentials
+
+    if basic and not (username or password):
+        from base64 import b64decode
+
+        try:
+            username, colon, password = b64decode(basic, validate=True).decode().rstrip("\0").partition(":")
+        except ValueError:
+            colon = ""
+        if not colon:
+            raise InvalidInput("the credentials for the registry are no user and password in base64")
+    if not (username or password or identity_token or registry_token):
+        return None
+    return Credentials(username, password, identity_token=identity_token, registry_token=registry_token)
+
+
+def alias(data_dir: str, name: str) -> str:
+    """What registries.toml has a name without a domain stand for; ``""`` for nothing."""
+    return str(Elsewhere(data_dir).alias(parse_reference(name)) or "")
+
+
 def fetch(
     data_dir: str, address: str, options: Options, *, name: str, policy: str, unpack: bool
 ) -> ResolvedImage:
     """See ``Images.fetch``."""
-    elsewhere = Elsewhere(data_dir, insecure=options.insecure, limits=options.limits)
+    elsewhere = Elsewhere(
+        data_dir, insecure=options.insecure, credentials=options.credentials, limits=options.limits
+    )
     try:
         wanted = PullPolicy(policy)
     except ValueError:

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
 def in_use(data_dir: str) -> set[str]:
     """The image ids and chain ids that the pods of a data directory have written down.
 
-    Raises where a pod cannot be read, so that nothing is taken away for want of knowing.
+    Raises where a pod cannot be looked at or read, so that nothing is taken away for want of knowing.
     """
+    from carob.engine.observe import unknown
     from carob.pod import INCLUDE_ALL_DIRS, BrokenPod, pods
 
     used: set[str] = set()
     for pod in pods(data_dir, INCLUDE_ALL_DIRS):
         if isinstance(pod, BrokenPod):
+            unknown.refuse(data_dir, pod, "images")
             continue
         used.update(_images(pod))
         used.update(_trees(pod))

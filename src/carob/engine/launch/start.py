@@ -8,7 +8,7 @@ from carob.engine.appc.images import own_name
 from carob.engine.launch.supervision import MADE, PREPARED, READY, silent
 from carob.engine.observe.plan import read_plan
 from carob.engine.prepare import pod as prepare
-from carob.errors import CarobError, Conflict, LostRace
+from carob.errors import CarobError, Conflict, InvalidInput, LostRace
 from carob.pod import Directory, State, new_pod, open_pod
 from carob.pod.directory import pod_path
 from carob.pod.failure import failed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from carob.engine.launch.supervision import Progress, Supervision
-    from carob.engine.request.pod import PodRequest
+    from carob.engine.request.pod import App, PodRequest
     from carob.engine.volumes.sources import Sources
     from carob.image.layers.trees import TreeHold, Trees
     from carob.image.store.resolved import ResolvedImage
@@ -29,19 +29,24 @@ if TYPE_CHECKING:
     Find = Callable[[str], ResolvedImage]
 
 
-class _Ingredients:
-    """The request's apps with their images, unpacked and held against collection while in the block."""
+class Ingredients:
+    """Apps that are asked for, with their images, unpacked and held against collection while in the block."""
 
-    def __init__(self, request: PodRequest, find: Find, trees: Trees) -> None:
+    def __init__(self, apps: Sequence[App], find: Find, trees: Trees) -> None:
         self._holds: list[TreeHold | Sources] = []
         self.found: list[prepare.Ingredient] = []
-        names = prepare.app_names(request.apps)
+        names = prepare.app_names(apps)
         try:
-            for name, app in zip(names, request.apps, strict=True):
+            for name, app in zip(names, apps, strict=True):
                 image = find(app.image)
                 hold = trees.hold(image)
                 self._holds.append(hold)
                 appc = own_name(trees.directory, image.image_id)
+                if appc is not None or (image.config.get("config") or {}).get("Volumes"):
+                    from carob.engine.prepare import of_image
+
+                    data_dir = trees.directory if appc is not None else ""
+                    app = of_image.completed(app, image, hold.tree, data_dir)  # noqa: PLW2901 - by its image
                 sources = None
                 if app.mounts or app.files:
                     from carob.engine.volumes.sources import Sources
@@ -66,8 +71,12 @@ def prepare_pod(
     data_dir: str, request: PodRequest, find: Find, trees: Trees, *, progress: Progress = silent
 ) -> str:
     """Makes a prepared pod and returns its uuid."""
+    if request.cgroups == "split":
+        raise InvalidInput(
+            "cgroups=split is for pods that are run at once: a prepared one may be run from anywhere"
+        )
     runtime = driver.find(request.runtime)
-    with _Ingredients(request, find, trees) as parts, new_pod(data_dir) as pod:
+    with Ingredients(request.apps, find, trees) as parts, new_pod(data_dir) as pod:
         uuid = str(pod.uuid)
         progress(MADE, uuid)
         try:
@@ -97,10 +106,10 @@ def run_pod(
     was prepared, which leaves nothing.
     """
     runtime = driver.find(request.runtime)
-    kind = {"network": request.network_kind, "runtime": runtime.path}
+    kind = {"network": request.network_kind, "runtime": runtime.path, "kind": _kind(request)}
     with (
         supervision.start(**kind) as monitor,
-        _Ingredients(request, find, trees) as parts,
+        Ingredients(request.apps, find, trees) as parts,
         new_pod(data_dir) as pod,
     ):
         uuid = str(pod.uuid)
@@ -127,6 +136,13 @@ def run_pod(
     supervision.replenish(**kind)
     progress(READY, uuid)
     return uuid
+
+
+def _kind(request: PodRequest) -> str:
+    """What is special about the supervisor of such a pod (``carob.supervisor.boot``)."""
+    if request.pid == "host":
+        return "host-pid"
+    return "owned" if request.user_namespace is not None else ""
 
 
 def _fill(
@@ -236,7 +252,15 @@ def run_prepared(
         raise Conflict(
             f"pod {uuid} was to be run at once, by another process", hint="if that has died: carob rm"
         )
-    kind = {"network": plan["network"], "runtime": plan["runtime"]["path"]}
+    special = ""
+    if "pid" in plan.get("host_namespaces", ()):
+        special = "host-pid"
+    elif "owners" in plan:
+        from carob.engine.prepare import user_namespace
+
+        special = "owned"
+        user_namespace.hold(pod, plan)
+    kind = {"network": plan["network"], "runtime": plan["runtime"]["path"], "kind": special}
     try:
         with supervision.start(**kind) as monitor:
             files = [(None, file["source"]) for file in plan.get("files", ())]

@@ -38,8 +38,13 @@ class Supervision:
         """In another process nothing stands by."""
         return Supervision, (self.python, self.launcher)
 
-    def start(self, *, network: str, runtime: str) -> launch.Monitor:
-        """A monitor for a pod with this network and runtime: one that stands by, or a new one."""
+    def start(self, *, network: str, runtime: str, kind: str = "") -> launch.Monitor:
+        """A monitor for a pod with this network and runtime: one that stands by, or a new one.
+
+        None stands by for pods of a ``kind`` of their own (``carob.supervisor.boot``).
+        """
+        if kind:
+            return self._launch(network, runtime, kind)
         while self._standing_by:
             try:
                 found = self._standing_by.pop()
@@ -51,8 +56,10 @@ class Supervision:
             found.dismiss()
         return self._launch(network, runtime)
 
-    def replenish(self, *, network: str, runtime: str) -> None:
+    def replenish(self, *, network: str, runtime: str, kind: str = "") -> None:
         """To be called when a pod was started: the next one will probably be of its kind."""
+        if kind:
+            return
         while len(self._standing_by) < self.standby:
             self.stand_by(network=network, runtime=runtime)
 
@@ -72,7 +79,7 @@ class Supervision:
         while self._standing_by:
             self._standing_by.pop().dismiss()
 
-    def _launch(self, network: str, runtime: str) -> launch.Monitor:
+    def _launch(self, network: str, runtime: str, kind: str = "") -> launch.Monitor:
         from carob.engine.prepare.owners import owners_here
         from carob.supervisor import launch
 
@@ -80,6 +87,7 @@ class Supervision:
         return launch.start(
             network=network,
             runtime=runtime,
+            kind=kind,
             owners=("", "") if owners is None else owners.words,
             python=self.python,
             launcher=self.launcher,

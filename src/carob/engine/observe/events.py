@@ -8,32 +8,52 @@ from carob.engine.failures import is_shortage
 from carob.engine.observe import tombstone
 from carob.engine.observe.views import pod_document
 from carob.errors import NotFound
-from carob.pod import open_pod
+from carob.pod import State, open_pod
+from carob.protocol import probing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from carob.pod import Pod
+
 PREPARED = "prepared"
+ABORTED = "prepare-aborted"
 STARTED = "started"
+APP_CREATED = "app-created"
 APP_STARTED = "app-started"
 APP_ENDED = "app-ended"
+APP_REMOVED = "app-removed"
 ENDED = "ended"
 REMOVED = "removed"
-_ORDER = (PREPARED, STARTED, APP_STARTED, APP_ENDED, ENDED, REMOVED)
+_ORDER = (
+    PREPARED,
+    ABORTED,
+    STARTED,
+    APP_CREATED,
+    APP_STARTED,
+    *probing.EVENTS,
+    APP_ENDED,
+    APP_REMOVED,
+    ENDED,
+    REMOVED,
+)
 _OVER = ("exited", "exited deleting", "exited garbage")
 
 
 class Event:
     """One thing that happened to a pod, or to one of its apps.
 
-    ``kind`` is ``prepared``, ``started``, ``app-started``, ``app-ended``, ``ended`` or ``removed``;
+    ``kind`` is ``prepared`` or ``prepare-aborted`` (whoever made the pod failed or died), ``started``,
+    ``app-started``, ``app-ended``, ``ended`` or ``removed``; in a mutable pod also ``app-created`` and
+    ``app-removed``; of apps with probes ``app-ready``, ``app-unready``, or ``probe-failed``, with the role of
+    the ``probe`` and the ``reason``;
     ``time_ns`` nanoseconds since 1970; ``app`` the app's name or ``""``. ``end`` is how an app ended, as
     ``carob.engine.observe.views.end_document`` has it; ``outcome`` and ``reason`` are how the pod did.
     """
 
-    __slots__ = ("app", "end", "kind", "name", "outcome", "reason", "time_ns", "uuid")
+    __slots__ = ("app", "end", "kind", "name", "outcome", "probe", "reason", "time_ns", "uuid")
 
     def __init__(
         self,
@@ -46,6 +66,7 @@ class Event:
         end: Mapping[str, Any] | None = None,
         outcome: str = "",
         reason: str = "",
+        probe: str = "",
     ) -> None:
         self.time_ns = time_ns
         self.kind = kind
@@ -55,6 +76,7 @@ class Event:
         self.end = end
         self.outcome = outcome
         self.reason = reason
+        self.probe = probe
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -63,6 +85,15 @@ class Event:
 
     def __repr__(self) -> str:
         return f"Event({self.time_ns}, {self.kind!r}, {self.uuid!r}, app={self.app!r})"
+
+
+def of_open(pod: Pod, document: Mapping[str, Any]) -> list[Event]:
+    """What has happened to an open pod; ``document`` is that of ``of_document``."""
+    if document.get("state") == str(State.ABORTED_PREPARE):
+        # When something was made in it the last time: that is all there is of it.
+        last_ns = os.fstat(pod.fd()).st_mtime_ns
+        return [Event(last_ns, ABORTED, str(pod.uuid), str(document.get("name", "")))]
+    return of_document(document)
 
 
 def of_document(document: Mapping[str, Any], *, removed_ns: int | None = None) -> list[Event]:
@@ -82,7 +113,12 @@ def of_document(document: Mapping[str, Any], *, removed_ns: int | None = None) -
     if document.get("pid") is not None or document.get("state") != "running":
         add(STARTED, document.get("started_ns"))
     for app in document.get("apps") or ():
+        add(APP_CREATED, app.get("created_ns"), app=str(app.get("name")))
         add(APP_STARTED, app.get("started_ns"), app=str(app.get("name")))
+        for one in app.get("probe_changes") or ():
+            told = {"probe": str(one.get("probe")), "reason": str(one.get("reason"))}
+            if one.get("event") in probing.EVENTS:
+                add(one["event"], one.get("time_ns"), app=str(app.get("name")), **told)
         if app.get("end") is not None:
             ended_ns = app.get("finished_ns") or document.get("ended_ns") or _last_ns(found)
             add(APP_ENDED, ended_ns, app=str(app.get("name")), end=app["end"])
@@ -114,7 +150,7 @@ def of_pod(data_dir: str, uuid: str) -> list[Event]:
 
     try:
         with open_pod(data_dir, uuid) as pod:
-            return of_document(pod_document(status.read(pod)))
+            return of_open(pod, pod_document(status.read(pod)))
     except NotFound:
         found = of_removed(data_dir, uuid)
         if found is None:
@@ -145,6 +181,8 @@ def document(event: Event) -> dict[str, Any]:
         found["app"] = event.app
     if event.kind == APP_ENDED:
         found["end"] = event.end
+    if event.kind == probing.FAILED:
+        found["probe"], found["reason"] = event.probe, event.reason
     if event.kind == ENDED:
         found["outcome"], found["reason"] = event.outcome, event.reason
     return found

@@ -1,16 +1,18 @@
 """Who keeps a pod, as its directory says, and whether they are still there.
 
 A pod is over when its lock is free **and** its init is gone: the kernel lets go of a dying init's lock
-some milliseconds before the last process of its namespace is dead.
+some milliseconds before the last process of its namespace is dead. One among the host's processes has more
+to it (``remains``).
 """
 
 from __future__ import annotations
 
 import os
 import select
-from time import monotonic
+from time import monotonic, sleep
 
 from carob.engine.failures import is_shortage
+from carob.engine.observe import remains
 from carob.engine.request.inputs import timeout
 from carob.errors import TimedOut
 from carob.linux import freezer
@@ -81,7 +83,8 @@ def keepers(pod: Pod) -> tuple[Keeper | None, Keeper | None]:
         if document["boot_id"] != boot_id():
             return None, None
         init, monitor = _keeper(document["init"]), _keeper(document["monitor"])
-        return (init if _is_first_of_a_namespace(init.pid) else None), monitor
+        is_init = _is_first_of_a_namespace(init.pid) or _is_in_group_of(pod, init.pid)
+        return (init if is_init else None), monitor
     except (OSError, ValueError, KeyError, TypeError) as error:
         if is_shortage(error):
             raise
@@ -106,6 +109,17 @@ def _is_first_of_a_namespace(pid: int) -> bool:
     return True  # a kernel without NSpid (before 4.1)
 
 
+def _is_in_group_of(pod: Pod, pid: int) -> bool:
+    """Whether the process is in the pod's control group, as init is of a pod among the host's processes."""
+    try:
+        groups = read_file(f"/proc/{pid}/cgroup").decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        if is_shortage(error):
+            raise
+        return False
+    return any(remains.is_own(pod, line.split(":", 2)[2]) for line in groups)
+
+
 def _keeper(document: dict[str, Any]) -> Keeper:
     return Keeper(int(document["pid"]), int(document["start_ticks"]))
 
@@ -113,7 +127,7 @@ def _keeper(document: dict[str, Any]) -> Keeper:
 def init_is_alive(pod: Pod) -> bool:
     """Whether anything of the pod may still run, whatever its lock says."""
     init, _ = keepers(pod)
-    return init is not None and init.is_alive()
+    return (init is not None and init.is_alive()) or bool(remains.left(pod))
 
 
 def thaw(pod: Pod) -> bool:
@@ -125,13 +139,16 @@ def thaw(pod: Pod) -> bool:
         group = plans.read(read_file(plans.PLAN, dir_fd=pod.fd()))["cgroup"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return isinstance(group, str) and str(pod.uuid) in group.split("/") and freezer.thaw_all(group)
+    return isinstance(group, str) and remains.is_own(pod, group) and freezer.thaw_all(group)
 
 
 def is_over(pod: Pod) -> bool:
-    """Whether nothing is left running of a pod whose lock is free; what is paused of it ends now."""
+    """Whether nothing is left running of a pod whose lock is free; what is paused of it, or survived it among
+    the host's processes, ends now.
+    """
     if not init_is_alive(pod):
         return True
+    remains.end(pod, Deadline(_AFTER_THAW_S))
     if thaw(pod):
         try:
             wait_init_gone(pod, timeout_s=_AFTER_THAW_S)
@@ -141,15 +158,28 @@ def is_over(pod: Pod) -> bool:
 
 
 def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
-    """Returns when the pod's PID namespace is empty; ``TimedOut`` where it does not become so.
+    """Returns when nothing of the pod is left; ``TimedOut`` where that does not come.
 
     For an init that is dying: what is paused of the pod is let go on, to die.
     """
+    deadline = Deadline(timeout_s)
+    _wait_namespace_empty(pod, deadline, timeout_s)
+    for pause_s in remains.pauses_until_none(pod):
+        left_s = deadline.left_s()
+        if left_s == 0:
+            raise _still_there(pod, timeout_s)
+        sleep(pause_s if left_s is None else min(pause_s, left_s))
+
+
+def _still_there(pod: Pod, timeout_s: float | None) -> TimedOut:
+    return TimedOut(f"pod {pod.uuid}: its processes are still there after {timeout_s} s", hint=_UNKILLABLE)
+
+
+def _wait_namespace_empty(pod: Pod, deadline: Deadline, timeout_s: float | None) -> None:
     init, _ = keepers(pod)
     pidfd = init.open() if init is not None else None
     if pidfd is None:
         return
-    deadline = Deadline(timeout_s)
     try:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
@@ -159,9 +189,7 @@ def wait_init_gone(pod: Pod, *, timeout_s: float | None) -> None:
         thaw(pod)
         while not poll.poll(deadline.poll_ms()):
             if deadline.left_s() == 0:
-                raise TimedOut(
-                    f"pod {pod.uuid}: its processes are still there after {timeout_s} s", hint=_UNKILLABLE
-                )
+                raise _still_there(pod, timeout_s)
     finally:
         os.close(pidfd)
 

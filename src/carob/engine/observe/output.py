@@ -7,6 +7,7 @@ from time import time_ns
 
 from carob.engine.failures import Attempt
 from carob.engine.observe.keeper import keepers
+from carob.engine.observe.log_places import SUFFIX, close_places, open_places
 from carob.engine.request import inputs
 from carob.errors import CarobError, InvalidInput, NotFound
 from carob.linux.pidfd import has_ended
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 BOTH = ("stdout", "stderr")
 _STREAMS = (*BOTH, "malformed")
 _MOST = (1 << 63) - 1
-_SUFFIX = ".log"
 
 
 class Logs:
@@ -57,11 +57,14 @@ class Logs:
         chosen = _checked_streams(streams)
         with Attempt(f"the log of pod {self._uuid} cannot be read", self._uuid):
             with open_pod(self._data_dir, self._uuid) as pod:
-                directory = _open(pod)
+                elsewhere = open_places(pod, [self._app])
+                directory, name = elsewhere.pop(self._app + SUFFIX, (-1, self._app + SUFFIX))
+                if directory < 0:
+                    directory = _open(pod)
             try:
                 yield from read_entries(
                     directory,
-                    self._app + _SUFFIX,
+                    name,
                     streams=chosen,
                     since_ns=self._since_ns,
                     until_ns=self._until_ns,
@@ -141,7 +144,9 @@ class Following:
         since_ns: int = 0,
         until_ns: int | None = None,
         tail: int | None = None,
+        until_ended: bool = False,
     ) -> None:
+        """``until_ended``: it is over when these apps have ended, whatever becomes of the pod."""
         from carob.logs.follow import looks
 
         since_ns, tail = checked_since_ns(since_ns), checked_tail(tail)
@@ -149,27 +154,34 @@ class Following:
 
         self.over = False
         self._pod = pod
+        self._apps = tuple(apps) if until_ended else ()
+        self._directory = self._pipe = -1
+        self._elsewhere: dict[str, tuple[int, str]] = {}
+        self._watch: LogWatch | None = None
+        self._pauses_s = [*_FIRST_PAUSES_S]
+        names = [app + SUFFIX for app in apps]
         self._init = _Init(pod)
         try:
             self._directory = _open(pod)
+            self._elsewhere = open_places(pod, apps)
+            self._pipe = _pipe(pod)
+            self._looks = looks(
+                self._directory,
+                names,
+                self._ended,
+                streams=BOTH,
+                since_ns=since_ns,
+                until_ns=self._until_ns,
+                tail=tail,
+                elsewhere=self._elsewhere,
+            )
         except BaseException:
-            self._init.close()
+            self._let_go()
             raise
-        self._watch: LogWatch | None = None
-        self._pipe = _pipe(pod)
-        self._pauses_s = [*_FIRST_PAUSES_S]
-        names = [app + _SUFFIX for app in apps]
-        self._looks = looks(
-            self._directory,
-            names,
-            self._ended,
-            streams=BOTH,
-            since_ns=since_ns,
-            until_ns=self._until_ns,
-            tail=tail,
-        )
 
     def _ended(self) -> bool:
+        if self._apps and all(has_record(self._pod, app) for app in self._apps):
+            return True
         return self._init.ended() or self._left_s() == 0
 
     def _left_s(self) -> float | None:
@@ -182,7 +194,7 @@ class Following:
         for found in self._looks:
             if found is None:
                 return batch
-            batch.append((found[0].removesuffix(_SUFFIX), found[1]))
+            batch.append((found[0].removesuffix(SUFFIX), found[1]))
             if len(batch) >= _BATCH:
                 return batch
         self.over = True
@@ -244,13 +256,20 @@ class Following:
 
     def close(self) -> None:
         """Lets go of the files; the pod is the caller's to close."""
-        self._looks.close()
+        try:
+            self._looks.close()
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
         if self._watch is not None:
             self._watch.close()
         self._init.close()
-        os.close(self._directory)
+        if self._directory >= 0:
+            os.close(self._directory)
+        close_places(self._elsewhere)
 
 
 def batches(
@@ -261,15 +280,17 @@ def batches(
     until_ns: int | None = None,
     tail: int | None = None,
     follow: bool = True,
+    until_ended: bool = False,
 ) -> Iterator[list[tuple[str, LogEntry]]]:
     """(app, entry) as the apps write, until the pod has ended and all was told.
 
     With all that is there at a time, up to some number, in one list; none is empty. Without ``follow`` it
-    ends where it would wait. One thread for all apps of the pod; woken by the kernel.
+    ends where it would wait, with ``until_ended`` when these apps have ended. One thread for all apps of the
+    pod; woken by the kernel.
     """
     from select import POLLIN, poll
 
-    following = Following(pod, apps, since_ns=since_ns, until_ns=until_ns, tail=tail)
+    following = Following(pod, apps, since_ns=since_ns, until_ns=until_ns, tail=tail, until_ended=until_ended)
     try:
         while True:
             if batch := following.take():
@@ -284,6 +305,15 @@ def batches(
                 following.heard()
     finally:
         following.close()
+
+
+def has_record(pod: Pod, app: str) -> bool:
+    """Whether an app has ended, and was not started again."""
+    try:
+        os.stat(plans.exit_record(app), dir_fd=pod.fd())
+    except FileNotFoundError:
+        return False
+    return True
 
 
 class _Init:

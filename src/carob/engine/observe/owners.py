@@ -5,6 +5,11 @@ from __future__ import annotations
 from carob.errors import InvalidInput
 from carob.linux.files import read_file
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 _OVERFLOW = 65534
 _WHOLE = [(0, 0, 1 << 32)]
 
@@ -28,6 +33,30 @@ class Owners:
 
 
 SAME = Owners(_WHOLE, _WHOLE)
+
+
+class OnDisk(Owners):
+    """The owners of a pod's own layer and its image's, one on the other: what the pod wrote belongs to who
+    that is on the host, and what the image has to the owners that the image names.
+    """
+
+    __slots__ = ()
+
+    def inside(self, uid: int, gid: int) -> tuple[int, int]:
+        """What the app would see."""
+        found = super().inside(uid, gid)
+        return (
+            uid if found[0] == _OVERFLOW else found[0],
+            gid if found[1] == _OVERFLOW else found[1],
+        )
+
+
+def of_plan(plan: Mapping[str, Any]) -> tuple[Owners, Owners]:
+    """Those of a pod as the host sees them in its mounts, and on disk."""
+    if "owners" not in plan:
+        return SAME, SAME
+    uids, gids = ([(one[0], one[1], one[2]) for one in plan["owners"][kind]] for kind in ("uids", "gids"))
+    return Owners(uids, gids), OnDisk(uids, gids)
 
 
 def of_process(pid: int) -> Owners:

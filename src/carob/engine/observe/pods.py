@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 
 
 class AppSummary:
-    """What the manifest says of one app: ``name``, ``image`` (reference) and ``image_id``."""
+    """What the manifest says of one app: ``name``, ``image`` (reference), ``image_id``, and the caller's own
+    words, ``labels`` and ``annotations``.
+    """
 
-    __slots__ = ("image", "image_id", "name")
+    __slots__ = ("annotations", "image", "image_id", "labels", "name")
 
     def __init__(self, name: str, image: str, image_id: str) -> None:
         self.name = name
         self.image = image
         self.image_id = image_id
+        self.labels: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"AppSummary({self.name!r}, {self.image!r})"
@@ -43,16 +47,23 @@ class PodSummary:
     """What a list shows of a pod at the price of reading its manifest; no apps where that cannot be read.
 
     ``created_ns`` and ``started_ns`` are nanoseconds since 1970, ``networks`` the name and the address of
-    each that a running pod is attached to; there are none where they were not asked for too.
+    each that a running pod is attached to; there are none where they were not asked for too. ``labels`` and
+    ``annotations`` are the caller's own words, ``mutable`` says that its apps come and go.
     """
 
-    __slots__ = ("apps", "created_ns", "name", "networks", "started_ns", "state", "uuid")
+    __slots__ = (
+        "annotations", "apps", "created_ns", "labels", "mutable", "name", "networks", "started_ns", "state",
+        "uuid",
+    )  # fmt: skip
 
     def __init__(self, uuid: str, name: str, state: State, apps: tuple[AppSummary, ...]) -> None:
         self.uuid = uuid
         self.name = name
         self.state = state
         self.apps = apps
+        self.mutable = False
+        self.labels: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
         self.networks: tuple[tuple[str, str], ...] = ()
         self.created_ns: int | None = None
         self.started_ns: int | None = None
@@ -141,7 +152,11 @@ def _summary(uuid: str, state: State, raw: bytes) -> PodSummary:
     try:
         document = loads(raw)
         apps = tuple([_app(app) for app in document["apps"] or ()])
-        return PodSummary(uuid, str(_annotations(document).get(POD_NAME, "")), state, apps)
+        noted = _annotations(document)
+        summary = PodSummary(uuid, str(noted.get(POD_NAME, "")), state, apps)
+        summary.mutable = layout.MUTABLE_ANNOTATION in noted
+        summary.labels, summary.annotations = _words(document)
+        return summary
     except (ValueError, TypeError, AttributeError, KeyError):
         return PodSummary(uuid, "", state, ())
 
@@ -179,11 +194,18 @@ def _modified_ns(dir_fd: int, name: str, otherwise: str) -> int | None:
 def _app(app: dict[str, Any]) -> AppSummary:
     noted = _annotations(app)
     image = app["image"]
-    return AppSummary(
+    summary = AppSummary(
         str(app["name"]),
         str(noted.get(IMAGE_REFERENCE) or image.get("name") or ""),
         str(noted.get(IMAGE_DIGEST) or image.get("id") or ""),
     )
+    if app.get("app"):
+        summary.labels, summary.annotations = _words(app["app"])
+    return summary
+
+
+def _words(document: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    return document.get("userLabels") or {}, document.get("userAnnotations") or {}
 
 
 def _annotations(document: dict[str, Any]) -> dict[object, object]:

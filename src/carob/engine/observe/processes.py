@@ -7,7 +7,7 @@ import os
 from carob.engine.observe.keeper import keepers
 from carob.engine.observe.plan import read_plan
 from carob.errors import Conflict
-from carob.linux import cgroup
+from carob.linux import cgroup, freezer
 from carob.linux.files import read_file
 from carob.linux.proc import children_text
 
@@ -36,8 +36,8 @@ def by_app(pod: Pod, apps: Sequence[str]) -> dict[str, list[int]]:
     group = read_plan(pod)["cgroup"]
     found: dict[str, list[int]] = {}
     for app in apps:
-        pids = in_group(f"{group}/{app}")
-        first = _first_of(init, app)
+        pids = in_group(f"{group}/{app}") if group else None
+        first = first_of(init, app)
         if pids is None:  # no cgroups for this user: what descends from the app's first process
             pids = descendants(first) if first is not None else []
         if first in pids:
@@ -55,13 +55,7 @@ def in_group(group: str) -> list[int] | None:
         top = cgroup.directory(name, group)
         if not os.path.isdir(top):
             continue
-        pids: set[int] = set()
-        for path, _, _ in os.walk(top):
-            try:
-                pids.update(map(int, read_file(f"{path}/cgroup.procs").split()))
-            except OSError:
-                continue  # an app's own group, gone since, or one of threads (EOPNOTSUPP)
-        return sorted(pids - {0})
+        return freezer.members_below(top)
     return None
 
 
@@ -90,7 +84,7 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def _first_of(init: int, app: str) -> int | None:
+def first_of(init: int, app: str) -> int | None:
     """The app's first process: the child of init that has the PID which the runtime wrote down for init."""
     try:
         noted = int(read_file(f"/proc/{init}/root/run/{app}.pid", limit_bytes=64))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 
-from carob.engine.appc.documents import IMAGE_DIGEST, IMAGE_REFERENCE, MOUNTS, POD_NAME
+from carob.engine.appc.documents import IMAGE_DIGEST, IMAGE_REFERENCE, MOUNTS, OWNERS, POD_NAME
 from carob.engine.failures import is_shortage
+from carob.engine.observe import remains
 from carob.engine.observe.ends import Unknown, from_record
 from carob.engine.observe.keeper import keepers
 from carob.engine.observe.plan import has_networks
-from carob.engine.request.life import ROLE
+from carob.engine.request.life import LOG_PATH, PROBES, ROLE
 from carob.errors import CarobError, CorruptData
 from carob.linux.files import read_file
 from carob.pod import State
 from carob.pod.failure import failed
-from carob.pod.layout import MANIFEST
-from carob.protocol import life
+from carob.pod.layout import MANIFEST, MUTABLE_ANNOTATION
+from carob.protocol import life, probing
 from carob.protocol import plan as plans
 from carob.protocol.compact_json import loads
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from carob.engine.observe.ends import AppEnd
     from carob.engine.observe.networks import NetworkStatus
+    from carob.engine.observe.readiness import ProbeChange, ProbeStatus
     from carob.pod import Pod
 
 
@@ -35,11 +37,15 @@ class AppStatus:
     ``state`` is ``created`` (not started yet), ``running``, ``paused``, ``waiting`` (to be started again) or
     ``ended``; ``end`` is set in the last. ``restarts`` counts how often it was started again, ``last_end``
     is how the run before ended. Times, of the last run, are nanoseconds since 1970, or ``None``.
-    ``mounts`` are documents of what it sees beside its image (``carob.engine.appc.mounts``).
+    ``mounts`` are documents of what it sees beside its image (``carob.engine.appc.mounts``). ``labels`` and
+    ``annotations`` are the caller's own words, ``log_path`` is where its log is if that is not in the pod.
+    ``created_ns`` is when it was added to a mutable pod. ``ready``: it runs, and its probes say so, where it
+    has any; ``probes`` are those, by their roles, and ``probe_changes`` the last of what they came to.
     """
 
     __slots__ = (
-        "end", "finished_ns", "image", "image_id", "last_end", "mounts", "name", "restarts", "role",
+        "annotations", "created_ns", "end", "finished_ns", "image", "image_id", "labels", "last_end",
+        "log_path", "mounts", "name", "probe_changes", "probes", "ready", "restarts", "role",
         "started_ns", "state",
     )  # fmt: skip
 
@@ -65,6 +71,13 @@ class AppStatus:
         self.started_ns = started_ns
         self.finished_ns = finished_ns
         self.mounts: tuple[dict[str, Any], ...] = ()
+        self.labels: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
+        self.log_path = ""
+        self.created_ns: int | None = None
+        self.ready = state == life.RUNNING
+        self.probes: dict[str, ProbeStatus] = {}
+        self.probe_changes: tuple[ProbeChange, ...] = ()
         self.role = role
         self.restarts = restarts
         self.last_end = last_end
@@ -79,12 +92,15 @@ class PodStatus:
     ``outcome`` and ``reason`` say how an ended pod came to its end (``finished``, ``app failed``,
     ``stopped``, ``killed``, ``failed to start``, ``failed``; ``""`` where nobody wrote it down). ``pid`` and
     ``monitor_pid`` are those of init and monitor while they live, in the host's PID namespace. ``networks``
-    are those that a running pod is attached to. ``warnings`` are lines for people: a stopped supervisor, the
-    last words of one that failed. Times as in ``AppStatus``.
+    are those that a running pod is attached to. ``owners`` are those of a pod with a user namespace: ``uids``
+    and ``gids``, for each range the first in the pod, the first on the host, and how many. ``mutable``: its
+    apps come and go. ``labels`` and ``annotations`` are the caller's own words. ``warnings`` are lines for
+    people: a stopped supervisor, the last words of one that failed. Times as in ``AppStatus``.
     """
 
     __slots__ = (
-        "apps", "created_ns", "ended_ns", "monitor_pid", "name", "networks", "outcome", "pid", "ready",
+        "annotations", "apps", "created_ns", "ended_ns", "labels", "monitor_pid",
+        "mutable", "name", "networks", "outcome", "owners", "pid", "ready",
         "reason", "started_ns", "state", "uuid", "warnings",
     )  # fmt: skip
 
@@ -93,6 +109,10 @@ class PodStatus:
         self.name = name
         self.state = state
         self.apps = apps
+        self.mutable = False
+        self.owners: dict[str, list[list[int]]] = {}
+        self.labels: dict[str, str] = {}
+        self.annotations: dict[str, str] = {}
         self.created_ns: int | None = None
         self.started_ns: int | None = None
         self.ended_ns: int | None = None
@@ -172,15 +192,22 @@ def read(pod: Pod) -> PodStatus:
     A file that is missing or broken never hides the rest. Raises ``OutOfResources`` where files could not be
     looked at for want of descriptors or memory.
     """
-    name, apps = manifest_summary(pod)
+    document = _document(pod, MANIFEST)
     state = pod.state()
     begun = state is State.RUNNING or pod.is_after_run()
     ready = begun and pod.is_supervisor_ready()
-    status = PodStatus(str(pod.uuid), name, state, tuple(_app(pod, app, state, ready=ready) for app in apps))
+    mutable = bool(annotation(document, MUTABLE_ANNOTATION))
+    apps = tuple([_app(pod, app, state, ready=ready and not mutable) for app in _entries(document)])
+    status = PodStatus(str(pod.uuid), annotation(document, POD_NAME), state, apps)
+    status.mutable = mutable
+    if noted := annotation(document, OWNERS):
+        owners = _quietly(lambda: loads(noted)) or {}
+        status.owners = {kind: owners[kind] for kind in ("uids", "gids") if kind in owners}
+    status.labels, status.annotations = words(document)
     status.created_ns = _quietly(pod.creation_time_ns)
     status.started_ns = _quietly(pod.start_time_ns)
     if begun:
-        status.ready = ready
+        status.ready = ready and all(one.ready or one.end is not None for one in apps if one.probes)
         end = _document(pod, plans.END)
         status.outcome = str(end.get("outcome", ""))
         status.reason = str(end.get("reason", ""))
@@ -211,6 +238,8 @@ def _add_keepers(pod: Pod, status: PodStatus) -> None:
             warnings.append("the pod's init is stopped: it sees and answers nothing until it is continued")
         if status.state is not State.RUNNING:
             warnings.append("processes of the pod are still there")
+    elif status.state is not State.RUNNING and (left := _quietly(lambda: remains.left(pod))):
+        warnings.append(f"processes of the pod are still there: {len(left)}, which rm, stop and gc end")
     if monitor is not None and monitor.is_alive():
         status.monitor_pid = monitor.pid
         if monitor.is_stopped():
@@ -256,9 +285,26 @@ def _app(pod: Pod, app: dict[str, Any], state: State, *, ready: bool) -> AppStat
         restarts=_count((record or note).get("restarts")),
         last_end=None if last is None else from_record(last),
     )
+    if wanted := annotation(app, PROBES):
+        from carob.engine.observe import readiness
+
+        readiness.tell(made, wanted, _document(pod, probing.note(name)) if begun else {})
     if noted := annotation(app, MOUNTS):
         made.mounts = tuple(_quietly(lambda: loads(noted)) or ())
+    if isinstance(app.get("app"), dict):
+        made.labels, made.annotations = words(app["app"])
+    made.log_path = annotation(app, LOG_PATH)
+    made.created_ns = _quietly(lambda: os.stat(plans.app_plan(name), dir_fd=pod.fd()).st_mtime_ns)
     return made
+
+
+def words(document: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """The labels and annotations of the caller's own that a manifest's object has."""
+    found = [document.get(key) for key in ("userLabels", "userAnnotations")]
+    labels, annotations = [
+        {str(key): str(value) for key, value in one.items()} if isinstance(one, dict) else {} for one in found
+    ]
+    return labels, annotations
 
 
 def _started_ns(pod: Pod, name: str) -> int | None:
@@ -287,7 +333,17 @@ def _end_without_record(pod: Pod, name: str) -> AppEnd:
     code = _quietly(lambda: pod.app_exit_code(name))
     if code is not None and 0 <= code <= 255:
         return Exited(code)
-    return Unknown("the pod's init was gone before it could see the app end")
+    return _buried(pod, name) or Unknown("the pod's init was gone before it could see the app end")
+
+
+def _buried(pod: Pod, name: str) -> AppEnd | None:
+    """The end as the record of the pod's end tells it, written before a file of the pod is deleted."""
+    from carob.engine.observe import tombstone
+    from carob.engine.observe.ends import from_view
+
+    record = tombstone.read(pod._data_dir, str(pod.uuid)) or {}
+    found = [app for app in record.get("apps") or () if app.get("name") == name]
+    return from_view(found[0].get("end")) if found else None
 
 
 def _document(pod: Pod, path: str) -> dict[str, Any]:

@@ -44,6 +44,13 @@ def app_document(app: AppStatus) -> dict[str, Any]:
         "restarts": app.restarts,
         "last_end": end_document(app.last_end),
         "mounts": list(app.mounts),
+        "ready": app.ready,
+        "probes": {role: probe.document() for role, probe in app.probes.items()},
+        "probe_changes": [change.document() for change in app.probe_changes],
+        "labels": app.labels,
+        "annotations": app.annotations,
+        "log_path": app.log_path,
+        "created_ns": app.created_ns,
     }
 
 
@@ -92,4 +99,8 @@ def pod_document(status: PodStatus) -> dict[str, Any]:
         "apps": [app_document(app) for app in status.apps],
         "networks": [network_document(network) for network in status.networks],
         "warnings": list(status.warnings),
+        "mutable": status.mutable,
+        "owners": status.owners,
+        "labels": status.labels,
+        "annotations": status.annotations,
     }

@@ -16,11 +16,12 @@ from carob.engine.observe.views import pod_document
 from carob.engine.request import inputs
 from carob.errors import CarobError, NotFound
 from carob.linux import inotify
-from carob.pod import Directory, State, open_pod, scan
+from carob.pod import Directory, State, layout, open_pod, scan
 from carob.pod.alarm import PollSleeper
 from carob.pod.directory import directory_path, make_directories, pod_path
 from carob.pod.identifier import fault_of
 from carob.protocol import plan as plans
+from carob.protocol import probing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,17 +36,31 @@ _LOOK_AGAIN_S = 2.0
 _SOON_S = 0.01
 _SUFFIX = ".json"
 _TOLD_OF = frozenset(
-    (State.PREPARED, State.RUNNING, State.EXITED, State.EXITED_DELETING, State.EXITED_GARBAGE)
+    (
+        State.ABORTED_PREPARE,
+        State.PREPARED,
+        State.RUNNING,
+        State.EXITED,
+        State.EXITED_DELETING,
+        State.EXITED_GARBAGE,
+    )
 )
 
 
 class _Known:
-    """A pod that is there: what was told of it, and where it is watched."""
+    """A pod that is there: what was told of it, and where it is watched.
 
-    __slots__ = ("is_over", "places", "seen_end", "state", "told")
+    It ``appeared_ns`` then, or later: a pod counts as prepared from a moment before anybody can see it on,
+    which may be long before, where its files had to be synced first.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("appeared_ns", "apps", "is_over", "places", "seen_end", "state", "told", "watched")
+
+    def __init__(self, appeared_ns: int) -> None:
+        self.appeared_ns = appeared_ns
         self.told: set[tuple[str, str, int]] = set()
+        self.apps: set[tuple[str, int | None]] = set()
+        self.watched: set[tuple[str, int | None]] = set()
         self.places: list[inotify.Subscription] = []
         self.state = State.EMBRYO
         self.seen_end = False
@@ -65,6 +80,7 @@ class Watcher:
         self._sleeper = sleeper
         self._since_ns = -1 if since_ns is None else since_ns
         self._silent = since_ns is None
+        self._looked_ns = self._looking_ns = -1
         self._known: dict[str, _Known] = {}
         self._gone: set[str] = set()
         self._gone_seen_ns = -1
@@ -82,6 +98,7 @@ class Watcher:
         found: list[Event] = []
         looked = self._all_due or monotonic() >= self._next_look_s
         if looked:
+            self._looked_ns, self._looking_ns = self._looking_ns, time_ns()
             self._all_due = False
             self._look_at_all(found)
         while self._due:
@@ -90,7 +107,12 @@ class Watcher:
         silent, self._silent = self._silent, False
         if silent:
             return []
-        return events.in_order([event for event in found if event.time_ns >= self._since_ns])
+        return events.in_order([event for event in found if self._is_since(event)])
+
+    def _is_since(self, event: Event) -> bool:
+        if event.kind == events.PREPARED and (known := self._known.get(event.uuid)) is not None:
+            return max(event.time_ns, known.appeared_ns) >= self._since_ns
+        return event.time_ns >= self._since_ns
 
     def _look_at_all(self, found: list[Event]) -> None:
         """Finds pods that are new, elsewhere or gone."""
@@ -107,13 +129,17 @@ class Watcher:
     def _look_at(self, uuid: str, found: list[Event]) -> None:
         from carob.engine.observe import status
 
-        known = self._known.setdefault(uuid, _Known())
+        known = self._known.setdefault(uuid, _Known(self._looked_ns))
         try:
             with open_pod(self._data_dir, uuid) as pod:
                 state = pod.refresh()
                 if state not in _TOLD_OF:
                     raise NotFound(f"pod {uuid} is being taken away")
                 read = status.read(pod)
+                happened = events.of_open(pod, pod_document(read))
+                if state is State.PREPARED:
+                    # It was renamed then: nobody writes in it before it runs.
+                    known.appeared_ns = os.fstat(pod.fd()).st_ctime_ns
         except NotFound:
             del self._known[uuid]
             _let_go(known)
@@ -126,7 +152,11 @@ class Watcher:
         known.state = state
         known.seen_end = read.ended_ns is not None
         known.is_over = state not in (State.PREPARED, State.RUNNING)
-        self._tell(events.of_document(pod_document(read)), known.told, found)
+        apps = {(app.name, app.created_ns) for app in read.apps}
+        for app, _ in known.apps - apps:
+            happened.append(events.Event(time_ns(), events.APP_REMOVED, uuid, read.name, app=app))
+        known.apps = apps
+        self._tell(happened, known.told, found)
 
     def _bury(self, uuid: str, told: set[tuple[str, str, int]], found: list[Event]) -> None:
         """Tells the rest of a pod that is gone: from its record or, where it left none, that it is."""
@@ -168,7 +198,7 @@ class Watcher:
         self._unwatchable = False
         new = self._arm_directories()
         for uuid, known in self._known.items():
-            if known.state is State.RUNNING and not known.places:
+            if known.state is State.RUNNING and (not known.places or known.apps - known.watched):
                 new = self._arm_pod(uuid, known) or new
             elif known.is_over and known.places:
                 _let_go(known)
@@ -185,20 +215,22 @@ class Watcher:
         return self._all_due
 
     def _arm_pod(self, uuid: str, known: _Known) -> bool:
-        """One watch on what the pod as a whole writes, and one on what of each app is written."""
+        """Watches what the pod as a whole writes, its manifest, and what of each app is written."""
         path = pod_path(self._data_dir, Directory.RUN, uuid)
 
         def notice() -> None:
             self._due.add(uuid)
             self._sleeper.wake()
 
-        known.places += self._subscribe(f"{path}/{plans.DIRECTORY}", [os.path.basename(plans.END)], notice)
-        try:
-            apps = os.listdir(f"{path}/{plans.DIRECTORY}/apps")
-        except OSError:
-            apps = []
-        for app in apps:
-            files = [os.path.basename(name(app)) for name in (plans.start_mark, plans.exit_record)]
+        if not known.places:
+            known.watched = set()
+            end = os.path.basename(plans.END)
+            known.places += self._subscribe(f"{path}/{plans.DIRECTORY}", [end], notice)
+            known.places += self._subscribe(path, [layout.MANIFEST], notice)
+        new, known.watched = known.apps - known.watched, set(known.apps)
+        for app, _ in new:
+            names = (plans.start_mark, plans.exit_record, probing.note)
+            files = [os.path.basename(name(app)) for name in names]
             known.places += self._subscribe(f"{path}/{plans.bundle_directory(app)}", files, notice)
         if known.places:
             self._due.add(uuid)

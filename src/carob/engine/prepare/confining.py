@@ -16,12 +16,14 @@ from carob.runtime.seccomp.default import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from carob.engine.request.security import Device, Security
 
 _LONGEST_PROFILE_BYTES = 1 << 20
 # The runtime makes the default ones itself; terminals and shared memory are the app's own.
+# What a user's runtime finds to bind (``carob.supervisor.root``).
+_NODES_OF_INIT = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")}
 _NOT_OF_THE_HOST = frozenset(
     ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "console", "pts", "shm", "mqueue", "fd")
 )
@@ -38,7 +40,9 @@ def settle(security: Security, runtime: str) -> Confinement:
     granted = bounding if capabilities.ALL in security.cap_add else security.cap_add
     privileged = security.privileged
     nodes = [node for device in security.devices for node in _nodes(device)]
-    if privileged:
+    if os.geteuid() != 0:
+        _check_users_nodes(nodes)
+    elif privileged:
         taken = {node.path for node in nodes}
         nodes += [node for node in _nodes_of_the_host() if node.path not in taken]
     return Confinement(
@@ -50,7 +54,7 @@ def settle(security: Security, runtime: str) -> Confinement:
         else security.no_new_privileges,
         read_only_rootfs=security.read_only_rootfs,
         masked=[*_shown(() if privileged else MASKED, security.unmask), *security.mask],
-        read_only=_shown(() if privileged else READ_ONLY, security.unmask),
+        read_only=[*_shown(() if privileged else READ_ONLY, security.unmask), *security.read_only_paths],
         writable_sys=privileged,
         nodes=nodes,
         every_device=privileged,
@@ -149,6 +153,16 @@ def _nodes(device: Device) -> Iterator[Node]:
     yield from below
 
 
+def _check_users_nodes(nodes: Iterable[Node]) -> None:
+    """A user's runtime makes no nodes; it binds the host's, of which the pod's init has a few."""
+    for node in nodes:
+        if node.path not in _NODES_OF_INIT:
+            raise Unsupported(
+                f"making the device {node.path} needs root",
+                hint=f"a volume brings the host's as it is: --volume {node.path}:{node.path}:dev",
+            )
+
+
 def _nodes_of_the_host() -> Iterator[Node]:
     return _walk("/dev", "/dev", "rwm", _NOT_OF_THE_HOST)
 
@@ -214,7 +228,8 @@ def _limit(name: str, soft: int, hard: int, own: tuple[str, ...]) -> tuple[str, 
     if name == "nofile":
         most = int(read_file("/proc/sys/fs/nr_open"))
     if "CAP_SYS_RESOURCE" not in own:
-        now = resource.getrlimit(getattr(resource, which, None) or _NUMBERS[name])[1]
+        number = _NUMBERS[name] if name in _NUMBERS else getattr(resource, which)
+        now = resource.getrlimit(number)[1]
         most = min(most, UNLIMITED if now == resource.RLIM_INFINITY else now)
     if hard > most:
         raise PermissionDenied(

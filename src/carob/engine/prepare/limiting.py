@@ -47,14 +47,23 @@ def settle(resources: Resources, of_whom: str, *, above: str, runtime: str = "")
             if one.argument == "memory_swap_bytes" and brings_swap:
                 del settled["memory_swap_bytes"]
                 continue
-            raise Unsupported(
-                f"{one.argument}: this host's kernel has no {one.file} for control groups",
-                hint="/proc/cgroups shows the controllers; carob doctor tells more",
-            )
+            raise _not_here(one, above)
         _check_runtime(settled, runtime)
     except CarobError as error:
         raise about(of_whom, error) from error.__cause__
     return settled
+
+
+def _not_here(one: limits.Write, above: str) -> Unsupported:
+    if os.geteuid() == 0:
+        return Unsupported(
+            f"{one.argument}: this host's kernel has no {one.file} for control groups",
+            hint="/proc/cgroups shows the controllers; carob doctor tells more",
+        )
+    return Unsupported(
+        f"{one.argument}: there is no {one.file} in groups below {os.path.dirname(above)}",
+        hint="have the controller delegated; on v2, with no process in that very group (DelegateSubgroup=)",
+    )
 
 
 def _lacking(settled: dict[str, Any], above: str) -> list[limits.Write]:

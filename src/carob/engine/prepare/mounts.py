@@ -41,23 +41,34 @@ if TYPE_CHECKING:
 SHARED_VOLUMES = "sharedVolumes"
 """rkt's place for the empty volumes of a pod (common/common.go)."""
 _OWN_VOLUMES = "carob/volumes"
+_READ_ONLY = frozenset(("ro", "ro-top"))
 
 
 class MountPlan:
     """The mounts and files of a pod, app by app: what the plan says, and what the pod uses."""
 
-    __slots__ = ("_directory", "_files", "_handed", "_overlay", "_uses", "appc")
+    __slots__ = ("_directory", "_files", "_files_at", "_handed", "_overlay", "_uses", "_uses_in", "appc")
 
     def __init__(
-        self, ingredients: Sequence[Ingredient], directory: PodFiles, *, overlay: bool, at_once: bool
+        self,
+        ingredients: Sequence[Ingredient],
+        directory: PodFiles,
+        *,
+        overlay: bool,
+        at_once: bool,
+        files_at: str = plans.FILES_AT,
+        uses_in: str = USES,
     ) -> None:
-        """``at_once``: whoever prepares the pod also runs it.
+        """``at_once``: whoever prepares the pod also runs it. ``files_at`` is where the files are in init's
+        root, ``uses_in`` where it is written down what is used.
 
         Raises ``InvalidInput`` for a file whose content would have to be kept until the pod is run.
         """
         self._directory = directory
         self._overlay = overlay
         self._files: list[dict[str, Any]] = []
+        self._files_at = files_at
+        self._uses_in = uses_in
         self._uses: set[tuple[str, str]] = set()
         self._handed = 0
         self.appc: dict[str, dict[str, Any]] = {}
@@ -68,7 +79,7 @@ class MountPlan:
     def finish(self) -> dict[str, Any]:
         """Writes down what the pod uses; returns what the launch plan says beside the apps."""
         if self._uses:
-            self._directory.write(USES, uses_document(self._uses))
+            self._directory.write(self._uses_in, uses_document(self._uses))
         return ({"files": self._files} if self._files else {}) | (
             {"handed": self._handed} if self._handed else {}
         )
@@ -110,6 +121,8 @@ class MountPlan:
                 self._uses.add((VOLUME, volume.name))
         planned |= {"kind": "host", "source": _sources(one).paths[number], "recursive": mount.recursive}
         planned["was"] = _sources(one).was[number]
+        if mount.idmap or isinstance(mount.source, NamedVolume):
+            planned["idmap"] = True
         if mount.propagation != "private":
             planned["propagation"] = mount.propagation
             self._handed += 1
@@ -152,7 +165,7 @@ class MountPlan:
                 "gid": process.gid if file.gid is None else file.gid,
             }
         )
-        at = f"{plans.FILES_AT}/{name}"
+        at = f"{self._files_at}/{name}"
         return bundle.Volume(at, file.target, options=("nosuid", "nodev", "noexec"), read_only=True)
 
 
@@ -160,9 +173,9 @@ def _bind(source: str, options: list[str], mount: Mount) -> bundle.Volume:
     return bundle.Volume(
         source,
         mount.target,
-        read_only="ro" in options,
+        read_only=not _READ_ONLY.isdisjoint(options),
         recursive=mount.recursive,
-        options=[word for word in options if word != "ro"],
+        options=[word for word in options if word not in _READ_ONLY],
         propagation=mount.propagation,
     )
 
@@ -188,7 +201,8 @@ def _refuse_contents(one: Ingredient) -> None:
 
 def _options(mount: Mount) -> list[str]:
     words = {
-        "ro": _is_read_only(mount),
+        "ro": _is_read_only(mount) and mount.read_only_below,
+        "ro-top": _is_read_only(mount) and not mount.read_only_below,
         "nosuid": mount.nosuid,
         "nodev": mount.nodev,
         "noexec": mount.noexec,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from carob.engine.prepare import files as pod_files
-from carob.errors import Unsupported
 from carob.network.places import users_places
 from carob.network.planning import make_plan
 from carob.network.record import make_record
@@ -47,28 +46,30 @@ def surround(
 ) -> Surroundings:
     """Writes the plan of the networks into the pod's directory (a descriptor).
 
-    ``ports`` are those of all its apps: name, first port, count, protocol. Raises what ``make_plan`` does,
-    and ``Unsupported`` for a plain user.
+    ``ports`` are those of all its apps: name, first port, count, protocol. Raises what ``make_plan`` does;
+    a plain user's pods are on a network by ``carob.network.tap``.
     """
     files = pod_files.contents(networking, hostname)
     if networking.wanted.kind != NETWORKS:
         return Surroundings(None, files)
+    mappings = _mappings(networking, list(ports))
     if os.geteuid() != 0:
-        raise Unsupported(
-            f"the network {networking.wanted} needs root", hint="a plain user's pods have none, or host"
+        from carob.network.tap import planning as tap
+
+        plan, places = tap.make_plan(uuid, networking.wanted, mappings), None
+    else:
+        places = users_places().document()
+        plan = make_plan(
+            uuid,
+            networking.wanted,
+            users_places(),
+            mappings=mappings,
+            resolver=networking.resolver.resolver,
         )
-    places = users_places()
-    plan = make_plan(
-        uuid,
-        networking.wanted,
-        places,
-        mappings=_mappings(networking, list(ports)),
-        resolver=networking.resolver.resolver,
-    )
     with make_record(pod) as record:
         record.write_plan(plan)
     document: dict[str, Any] = {
-        "places": places.document(),
+        "places": places,
         "hostname": hostname,
         "resolver": networking.resolver.origin == FROM_NETWORKS,
     }

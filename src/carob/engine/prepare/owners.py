@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import os
 
+from carob.engine.request.mounts import EmptyVolume, MemoryVolume
 from carob.errors import InvalidInput, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
-    from carob.engine.request.pod import PodRequest
+    from carob.engine.request.pod import App, PodRequest
     from carob.linux.idmap import Range
+    from carob.runtime.bundle import Process
 
 
 class Owners:
-    """The mappings of a user namespace, each range (first inside, first outside, how many)."""
+    """The mappings of a user namespace, each range (first inside, first outside, how many).
+
+    ``hold_init`` says that the pod's init is in it too, as in users' pods: so it has no control group.
+    """
 
     __slots__ = ("gids", "uids")
+    hold_init = True
 
     def __init__(self, uids: Sequence[Range], gids: Sequence[Range]) -> None:
         self.uids = tuple(uids)
@@ -39,11 +46,21 @@ class Owners:
                     hint=f"have a range for you written into {file}, or run it as another: --user 0",
                 )
 
+    def check_app(self, app: App, process: Process, what: str) -> None:
+        """The same of all whom an app names: its user and groups, and the owners of its files and volumes."""
+        self.check(process.uid, process.gid, process.groups, what)
+        for file in app.files:
+            uid = process.uid if file.uid is None else file.uid
+            self.check(uid, process.gid if file.gid is None else file.gid, (), f"{what}, file {file.target}")
+        for mount in app.mounts:
+            if isinstance(mount.source, EmptyVolume | MemoryVolume):
+                self.check(mount.source.uid, mount.source.gid, (), f"{what}, volume at {mount.target}")
+
     def check_request(self, request: PodRequest) -> None:
         """Raises ``Unsupported`` for what is root's alone to give."""
-        limited = request.resources is not None or any(app.resources is not None for app in request.apps)
         for is_asked, what in (
-            (limited or request.cgroup_parent, "limits need a control group, and a control group"),
+            (request.isolation == "none", "a pod without isolation"),
+            (request.pid == "host", "a pod among the host's processes, which ends by its control group,"),
             (request.ipc == "host", "the host's IPC namespace"),
             (request.uts == "host", "the host's name"),
         ):
@@ -53,6 +70,10 @@ class Owners:
     def maps_group(self, gid: int) -> bool:
         """Whether a group of the pod is somebody outside."""
         return any(inside <= gid < inside + count for inside, _, count in self.gids)
+
+    def document(self) -> dict[str, Any]:
+        """As they stand in a launch plan."""
+        return {"uids": [list(one) for one in self.uids], "gids": [list(one) for one in self.gids]}
 
     @property
     def words(self) -> tuple[str, str]:

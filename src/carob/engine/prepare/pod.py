@@ -19,16 +19,18 @@ from carob.linux import cgroup
 from carob.linux.files import file_system_type, write_all
 from carob.pod import layout
 from carob.protocol import plan as plans
+from carob.protocol.compact_json import dumps
 from carob.protocol.life import TTY
 from carob.runtime import bundle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from carob.engine.prepare.mounts import MountPlan
     from carob.engine.prepare.networks import Surroundings
+    from carob.engine.prepare.owners import Owners
     from carob.engine.request.pod import App, PodRequest
     from carob.engine.volumes.sources import Sources
     from carob.image.layers.trees import Tree
@@ -80,13 +82,14 @@ def app_names(apps: Sequence[App]) -> list[str]:
     taken = set(given)
     names = []
     for app in apps:
-        name = app.name or _free_name(app_name_from(app.image), taken)
+        name = app.name or free_name(app_name_from(app.image), taken)
         taken.add(name)
         names.append(name)
     return names
 
 
-def _free_name(base: str, taken: set[str]) -> str:
+def free_name(base: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken."""
     name = base
     number = 2
     while name in taken:
@@ -108,7 +111,7 @@ def write(
 
     Raises ``OSError``.
     """
-    owners = owners_here()
+    owners = _owners(pod, request)
     isolation = Isolation(
         request,
         [(one.name, one.app) for one in ingredients],
@@ -116,8 +119,9 @@ def write(
         runtime=runtime.name,
         owners=owners,
     )
-    files = _Files(pod.fd())
-    hostname = request.hostname or f"carob-{pod.uuid}"
+    files = Files(pod.fd())
+    own_name = os.uname().nodename if request.uts == "host" else f"carob-{pod.uuid}"
+    hostname = request.hostname or own_name
     overlay = request.overlay and file_system_type(pod.fd()) not in _NO_UPPER
     rootfs = layout.stage1_rootfs(STAGE1_TREE if overlay else None)
     files.directory(f"{rootfs}/rkt/status")
@@ -130,28 +134,20 @@ def write(
     mounts = _mount_plan(ingredients, files, overlay=overlay, at_once=at_once)
     apps, planned = [], []
     for one in ingredients:
-        run = process(one.app, one.image.config, one.tree.lower_dirs, hostname)
-        if owners is not None:
-            owners.check(run.uid, run.gid, run.groups, f"app {one.name}")
-        app = documents.runtime_app(
-            one.name,
-            one.image.name,
-            one.image.image_id,
-            run,
-            one.app.mounts,
-            one.app.files,
-            appc=one.appc,
-            noted=one.app.life.annotations(),
+        told, part = write_app(
+            files,
+            request,
+            one,
+            isolation,
+            owners,
+            mounts,
+            hostname=hostname,
+            rootfs=rootfs,
+            overlay=overlay,
+            around=around,
         )
-        if one.app.security is not None or one.app.resources is not None:
-            from carob.engine.appc import isolators
-
-            isolators.tell_app(app, one.app)
-        apps.append(app)
-        made = mounts.add(one, run) if mounts is not None else ([], [])
-        planned.append(
-            _write_app(files, one, run, isolation, made, rootfs=rootfs, overlay=overlay, around=around)
-        )
+        apps.append(told)
+        planned.append(part)
     plan = {
         "uuid": str(pod.uuid),
         "hostname": hostname,
@@ -161,10 +157,17 @@ def write(
         "status_dir": f"{rootfs}/rkt/status",
         "runtime": {"name": runtime.name, "path": runtime.path},
         "cgroup": isolation.group,
-        "user_namespace": owners is not None,
+        "user_namespace": owners is not None and owners.hold_init,
         "apps": planned,
         **isolation.planned,
     }
+    if request.mutable:
+        plan["mutable"] = True
+        if isolation.group and not plan["user_namespace"]:
+            from carob.linux import limits as kernel_limits
+
+            plan["hierarchies"] = kernel_limits.hierarchies_of_apps()
+        files.write(layout.MANIFEST_LOCK, b"")
     if request.log_driver != "k8s-file":
         plan["journal"] = True
     if request.log_limits is not None:
@@ -173,22 +176,95 @@ def write(
         plan["networks"] = around.plan
     if mounts is not None:
         plan |= mounts.finish()
+    if request.isolation == "none":
+        plan["handed"] = sum("propagation" in volume for volume in planned[0]["volumes"])
     files.write(plans.PLAN, plans.write(plan))
     annotations = {documents.NETWORK: request.network, **request.annotations}
+    if request.mutable:
+        annotations[layout.MUTABLE_ANNOTATION] = "true"
     if request.name:
         annotations[documents.POD_NAME] = request.name
+    if "owners" in plan:
+        annotations[documents.OWNERS] = dumps(plan["owners"])
     volumes = list(mounts.appc.values()) if mounts is not None else []
     limits = []
     if not shared.is_usual(request):
         from carob.engine.appc import isolators
 
         limits = isolators.tell_pod(request, annotations)
-    files.write(layout.MANIFEST, documents.pod_manifest(apps, volumes, annotations, limits))
+    more: dict[str, Any] = request.notes()
+    if request.networking is not None and (request.networking.ports or request.networking.named_ports):
+        from carob.engine.appc import ports
+
+        more = {**more, "ports": ports.of_pod(request.networking)}
+    files.write(layout.MANIFEST, documents.pod_manifest(apps, volumes, annotations, limits, more))
     files.write(layout.CREATED, b"")
 
 
+def _owners(pod: Pod, request: PodRequest) -> Owners | None:
+    """Those of a user's pod, or of one that asks for some; ``None`` for the host's."""
+    owners = owners_here()
+    if request.user_namespace is None:
+        return owners
+    from carob.engine.prepare import user_namespace
+
+    return user_namespace.settle(request, pod, owners)
+
+
+def write_app(
+    files: Files,
+    request: PodRequest,
+    one: Ingredient,
+    isolation: Isolation,
+    owners: Owners | None,
+    mounts: MountPlan | None,
+    *,
+    hostname: str,
+    rootfs: str,
+    overlay: bool,
+    around: Surroundings | None,
+    noted: Mapping[str, str] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Writes what belongs to one app; returns its entry of the pod manifest, with what is ``noted`` besides,
+    and its part of the launch plan.
+    """
+    run = process(one.app, one.image.config, one.tree.lower_dirs, hostname)
+    if owners is not None:
+        owners.check_app(one.app, run, f"app {one.name}")
+    app = documents.runtime_app(
+        one.name,
+        one.image.name,
+        one.image.image_id,
+        run,
+        one.app.mounts,
+        one.app.files,
+        appc=one.appc,
+        noted={**one.app.life.annotations(), **(noted or {})},
+    )
+    if one.app.security is not None or one.app.resources is not None:
+        from carob.engine.appc import isolators
+
+        isolators.tell_app(app, one.app)
+    if (one.image.config.get("config") or {}).get("ExposedPorts"):
+        from carob.engine.appc import ports
+
+        app["app"]["ports"] = ports.of_app(one.image.config)
+    made = mounts.add(one, run) if mounts is not None else ([], [])
+    if request.isolation == "none":
+        from carob.engine.prepare import bare
+
+        of_host = bare.volumes(one.name, [mount.target for mount in one.app.mounts])
+        made = of_host[0] + made[0], of_host[1] + made[1]
+    part = _write_app(files, one, run, isolation, made, rootfs=rootfs, overlay=overlay, around=around)
+    if one.app.life.probes:
+        from carob.engine.prepare import probes
+
+        part["probes"] = probes.planned(files.data_dir(), one)
+    return app, part
+
+
 def _surroundings(
-    pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], hostname: str, files: _Files
+    pod: Pod, request: PodRequest, ingredients: Sequence[Ingredient], hostname: str, files: Files
 ) -> Surroundings | None:
     if request.networking is None:
         return None
@@ -208,7 +284,7 @@ def _surroundings(
 
 
 def _mount_plan(
-    ingredients: Sequence[Ingredient], files: _Files, *, overlay: bool, at_once: bool
+    ingredients: Sequence[Ingredient], files: Files, *, overlay: bool, at_once: bool
 ) -> MountPlan | None:
     """What mounts and files need; ``None`` where no app has any."""
     if not any(one.app.mounts or one.app.files for one in ingredients):
@@ -219,7 +295,7 @@ def _mount_plan(
 
 
 def _write_app(
-    files: _Files,
+    files: Files,
     one: Ingredient,
     run: bundle.Process,
     isolation: Isolation,
@@ -247,6 +323,11 @@ def _write_app(
         one.tree.copy_to(os.path.realpath(files.path(directory)))  # another process may do it
         root = {"directory": directory}
     own = isolation.apps[one.name]
+    places: list[bundle.Volume] = []
+    if own.confinement.read_only_rootfs and (one.image.config.get("config") or {}).get("Volumes"):
+        from carob.engine.prepare import of_image
+
+        places = of_image.writable_places(one.name, one.app, one.image.config, one.tree)
     config = bundle.config(
         run,
         own.confinement,
@@ -256,12 +337,18 @@ def _write_app(
         resources=own.resources,
         filter_devices=cgroup.can_filter_devices(),
         has_tty_group=isolation.maps_tty_group,
+        own_mounts=isolation.own_mounts,
         hooks=around.hooks if around is not None else None,
         volumes=[
             *(around.volumes if around is not None else ()),
+            *places,
             *mounts[1],
         ],
     )
+    if isolation.owners is not None:
+        from carob.runtime import user_namespace
+
+        user_namespace.take_on(config, isolation.owners.uids, isolation.owners.gids, **isolation.shares)
     if one.app.life.streams["stdin"] == TTY:
         config["process"]["terminal"] = True
     files.directory(plans.bundle_directory(one.name))
@@ -276,7 +363,7 @@ def _write_app(
     }
 
 
-class _Files:
+class Files:
     """Writing below an open pod directory."""
 
     def __init__(self, fd: int) -> None:
@@ -286,6 +373,10 @@ class _Files:
     def path(self, name: str) -> str:
         """A path that leads to ``name`` for as long as the pod is open."""
         return f"/proc/self/fd/{self._fd}/{name}"
+
+    def data_dir(self) -> str:
+        """The data directory that the pod is in."""
+        return os.path.realpath(self.path("")).rsplit("/", 3)[0]
 
     def directory(self, name: str) -> None:
         """Makes a directory and what is missing above it."""

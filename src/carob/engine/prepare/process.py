@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ACCOUNT_FILE_LIMIT = 1 << 20
+_STACK_BYTES = 8 << 20  # what an app has without a limit of its own (``carob.supervisor.inheritance``)
+_LARGEST_STACK_BYTES = 24 << 20
+_LEAST_BYTES = 128 << 10
+_LONGEST_WORD_BYTES = 128 << 10
+_POINTER_BYTES = 8
+_MOST_VARIABLES = 16384  # crun compares each with all others
 
 
 def arguments(app: App, image: Mapping[str, Any]) -> list[str]:
@@ -67,15 +73,43 @@ def process(app: App, image: Mapping[str, Any], lower_dirs: Sequence[str], hostn
     environment.update(app.env)
     groups = account.groups
     if app.security is not None:
-        groups = accounts.with_groups(account, app.security.groups, image=app.image)
+        groups = accounts.with_groups(
+            account, app.security.groups, of_image=app.security.image_groups, image=app.image
+        )
+    args, variables = arguments(app, image), [f"{key}={value}" for key, value in environment.items()]
+    _check_size(args, variables, app)
     return Process(
-        args=arguments(app, image),
-        env=[f"{key}={value}" for key, value in environment.items()],
+        args=args,
+        env=variables,
         cwd=os.path.join("/", app.workdir or str(config.get("WorkingDir") or "")),
         uid=account.uid,
         gid=account.gid,
         groups=groups,
     )
+
+
+def _check_size(args: Sequence[str], variables: Sequence[str], app: App) -> None:
+    """Refuses what execve(2) would ("Limits on size of arguments and environment"), or takes crun minutes."""
+    stack = _STACK_BYTES if app.security is None else app.security.ulimits.get("stack", (_STACK_BYTES,))[0]
+    most = max(min(stack, _LARGEST_STACK_BYTES) // 4, _LEAST_BYTES)
+    total = 0
+    for word in (*args, *variables):
+        size = len(word.encode("utf-8", "surrogateescape")) + 1
+        if size > _LONGEST_WORD_BYTES:
+            raise InvalidInput(
+                f"a part of what image {app.image} is run with has {size - 1} bytes, beginning {word[:40]!r}",
+                hint=f"the kernel takes {_LONGEST_WORD_BYTES - 1} bytes in one",
+            )
+        total += size + _POINTER_BYTES
+    if total > most:
+        raise InvalidInput(
+            f"the command and the variables for image {app.image} take {total} bytes",
+            hint=f"the kernel takes {most} bytes, a quarter of the stack's limit",
+        )
+    if len(variables) > _MOST_VARIABLES:
+        raise InvalidInput(
+            f"there are {len(variables)} variables for image {app.image}", hint=f"{_MOST_VARIABLES} at most"
+        )
 
 
 class Account:
@@ -107,10 +141,17 @@ class Accounts:
             return Account(uid, self._group(group, image), home, ())
         return Account(uid, gid, home, self._supplementary(name, gid))
 
-    def with_groups(self, account: Account, more: Sequence[str], *, image: str) -> tuple[int, ...]:
-        """The account's supplementary groups and these, names or numbers."""
-        found = [*account.groups, *(self._group(one, image) for one in more)]
-        return tuple(dict.fromkeys(found))
+    def with_groups(
+        self, account: Account, more: Sequence[str], *, of_image: bool | None = None, image: str
+    ) -> tuple[int, ...]:
+        """The account's supplementary groups and these, names or numbers.
+
+        ``of_image``: those that the image has for the user count in any case, or not at all.
+        """
+        own: Sequence[int] = account.groups
+        if of_image is not None:
+            own = self._supplementary(self._user_name(account.uid), account.gid) if of_image else ()
+        return tuple(dict.fromkeys([*own, *(self._group(one, image) for one in more)]))
 
     def _user(self, user: str, image: str) -> tuple[int, int, str, str]:
         for fields in self._lines("etc/passwd", 7):
@@ -121,6 +162,10 @@ class Accounts:
         if number is None:
             raise InvalidInput(f"image {image} has no user {user!r}", hint="give a number: --user=UID:GID")
         return number, 0, "/root" if number == 0 else "/", ""
+
+    def _user_name(self, uid: int) -> str:
+        """The first name that the image has for it, or ``""``."""
+        return next((fields[0] for fields in self._lines("etc/passwd", 7) if _number(fields[2]) == uid), "")
 
     def _group(self, group: str, image: str) -> int:
         for fields in self._lines("etc/group", 4):

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Literal, TypedDict
 
+    from carob.engine.request.probes import Probe
+
     Role = Literal["init", "main", "sidecar"]
     Input = Literal["null", "stream", "tty"]
     Output = Literal["log", "stream", "null", "tty"]
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
         stdin: Input
         stdout: Output
         stderr: Output
+        startup: Probe | None
+        liveness: Probe | None
+        readiness: Probe | None
 
 
 ROLES = (life.INIT, life.MAIN, life.SIDECAR)
@@ -39,9 +44,11 @@ ROLE = "carob/role"
 RESTART = "carob/restart"
 STOP_SIGNAL = "carob/stop-signal"
 STOP_TIMEOUT = "carob/stop-timeout"
+PROBES = "carob/probes"
 STREAM = "coreos.com/rkt/stage2/"
+LOG_PATH = "carob/log-path"
 """The manifest's annotations of an app; rkt has those of streams."""
-NOTED = (ROLE, RESTART, STOP_SIGNAL, STOP_TIMEOUT, *(STREAM + name for name in _STREAMS))
+NOTED = (ROLE, RESTART, STOP_SIGNAL, STOP_TIMEOUT, PROBES, *(STREAM + name for name in _STREAMS))
 
 
 class Life:
@@ -55,9 +62,12 @@ class Life:
       SIGKILL, instead of the pod's ``grace_s``.
     - ``stdin``: ``null``, or ``stream`` or ``tty``, to which one can attach. ``stdout`` and ``stderr``:
       ``log`` or ``null``; ``stream`` is kept in the log as well. ``tty`` is for all three.
+    - ``startup``, ``liveness``, ``readiness``: whether it has started, lives, and is ready
+      (``carob.engine.request.probes``). Until it has started the other two are not tried; one that has not,
+      or does not live, is ended, and starts again where ``restart`` says so.
     """
 
-    __slots__ = ("most_restarts", "restart", "role", "stop_signal", "stop_timeout_s", "streams")
+    __slots__ = ("most_restarts", "probes", "restart", "role", "stop_signal", "stop_timeout_s", "streams")
 
     def __init__(
         self,
@@ -69,6 +79,9 @@ class Life:
         stdin: Input = "null",
         stdout: Output | None = None,
         stderr: Output | None = None,
+        startup: Probe | None = None,
+        liveness: Probe | None = None,
+        readiness: Probe | None = None,
     ) -> None:
         self.role = _one_of(role, ROLES, "role")
         self.restart, self.most_restarts = _restart(restart)
@@ -78,9 +91,17 @@ class Life:
             self.stop_timeout_s = inputs.seconds(stop_timeout_s, "stop_timeout_s", inputs.LONGEST_GRACE_S)
         given = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
         self.streams = _streams({name: mode for name, mode in given.items() if mode is not None})
+        probes = {"startup": startup, "liveness": liveness, "readiness": readiness}
+        self.probes = {of: probe for of, probe in probes.items() if probe is not None}
+        if self.probes:
+            from carob.engine.request.probes import check
+
+            check(self.probes, role)
 
     def planned(self) -> dict[str, Any]:
-        """The launch plan's part of it: what is not the default."""
+        """The launch plan's part of it: what is not the default. Probes are
+        ``carob.engine.prepare.probes``'s.
+        """
         found: dict[str, Any] = {}
         if self.role != life.MAIN:
             found["role"] = self.role
@@ -109,6 +130,10 @@ class Life:
         for name, mode in self.streams.items():
             if mode != _STREAMS[name]:
                 found[STREAM + name] = mode
+        if self.probes:
+            from carob.engine.request.probes import annotation
+
+            found[PROBES] = annotation(self.probes)
         return found
 
 
@@ -125,6 +150,10 @@ def from_annotations(noted: Mapping[str, str]) -> LifeOptions:
                 f"{STOP_TIMEOUT} is a number of seconds, not {noted[STOP_TIMEOUT]!r}"
             ) from None
     found.update({name: noted[STREAM + name] for name in _STREAMS if STREAM + name in noted})
+    if PROBES in noted:
+        from carob.engine.request.probes import from_annotation
+
+        found.update(from_annotation(noted[PROBES], PROBES))
     options: LifeOptions = found
     return options
 

@@ -132,16 +132,21 @@ class Mount:
     ``source`` is a volume, or an absolute path on the host that is there when the pod is prepared.
     ``subpath`` names a part of it, and may have no symbolic link on the way.
 
-    ``recursive`` brings along what is mounted below a path of the host; ``read_only`` holds for that too.
+    ``recursive`` brings along what is mounted below a path of the host; ``read_only`` holds for that too,
+    unless ``read_only_below`` is false.
     With ``propagation`` ``slave``, what the host mounts below later is seen, and with ``shared`` the host
     also sees what the app mounts; the source must be on such a mount of the host.
 
     Set-id bits and device nodes count for nothing unless ``nosuid`` and ``nodev`` are false. ``noexec`` keeps
     programs from being run; ``None`` stands for what is usual: in memory no, else yes.
+
+    In a pod with a user namespace a path of the host shows the host's owners, and who is root in the pod is
+    somebody else there; with ``idmap`` it shows the pod's, as volumes do.
     """
 
     __slots__ = (
-        "nodev", "noexec", "nosuid", "propagation", "read_only", "recursive", "source", "subpath", "target",
+        "idmap", "nodev", "noexec", "nosuid", "propagation", "read_only", "read_only_below", "recursive",
+        "source", "subpath", "target",
     )  # fmt: skip
 
     def __init__(
@@ -150,18 +155,21 @@ class Mount:
         target: str,
         *,
         read_only: bool = False,
+        read_only_below: bool = True,
         recursive: bool = True,
         subpath: str = "",
         propagation: Propagation = "private",
         nosuid: bool = True,
         nodev: bool = True,
         noexec: bool | None = None,
+        idmap: bool = False,
     ) -> None:
         self.source: str | Volume = (
             source if isinstance(source, Volume) else inputs.absolute_path(source, "the source of a mount")
         )
         self.target = _target(target, "mount")
         self.read_only = inputs.flag(read_only, "read_only of a mount")
+        self.read_only_below = inputs.flag(read_only_below, "read_only_below of a mount")
         self.recursive = inputs.flag(recursive, "recursive of a mount")
         self.subpath = "" if subpath == "" else _subpath(subpath)
         if propagation not in PROPAGATIONS:
@@ -173,6 +181,7 @@ class Mount:
         self.nodev = inputs.flag(nodev, "nodev of a mount")
         in_memory = isinstance(source, MemoryVolume)
         self.noexec = in_memory if noexec is None else inputs.flag(noexec, "noexec of a mount")
+        self.idmap = inputs.flag(idmap, "idmap of a mount")
         if propagation != "private" and isinstance(source, Volume):
             raise InvalidInput(
                 f"only paths of the host have propagation {propagation}, not {source!r}",

@@ -39,7 +39,25 @@ class PodOptions(TypedDict, total=False):
     log_limits: LogLimits | None
     resources: Resources | None
     cgroup_parent: str
+    cgroups: Literal["enabled", "split"]
     sysctls: Mapping[str, str] | None
-    pid: Literal["private", "pod"]
+    pid: Literal["private", "pod", "host"]
     ipc: Literal["private", "pod", "host"]
     uts: Literal["pod", "host"]
+    userns: str
+    uidmap: Sequence[str]
+    gidmap: Sequence[str]
+    isolation: Literal["default", "none"]
+    labels: Mapping[str, str] | None
+    user_annotations: Mapping[str, str] | None
+
+
+class AddOptions(TypedDict, total=False):
+    """The keywords of ``PodHandle.add``; ``carob.engine.sandbox.addition.Addition`` says what they mean."""
+
+    pid: str | None
+    log_path: str | None
+    labels: Mapping[str, str] | None
+    user_annotations: Mapping[str, str] | None
+    pull: Pull
+    insecure: str

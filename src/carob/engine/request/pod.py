@@ -6,11 +6,12 @@ from carob.engine.request import inputs, shared
 from carob.engine.request.life import Life
 from carob.engine.request.mounts import check_shared, checked
 from carob.errors import InvalidInput
+from carob.pod.layout import MUTABLE_ANNOTATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Literal, Unpack
+    from typing import Any, Literal, Unpack
 
     from carob.engine.request.life import LifeOptions
     from carob.engine.request.log_limits import LogLimits
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from carob.engine.request.networking import Networking
     from carob.engine.request.resources import Resources
     from carob.engine.request.security import Security
+    from carob.engine.request.user_namespace import UserNamespace
 
     Pull = Literal["new", "missing", "never", "always"]
     Network = str | Sequence[str]
@@ -36,14 +38,15 @@ class App:
     - ``name``: unique in the pod, made of ``a-z0-9-``; by default the last part of the image's name.
     - ``env``: added to the image's environment. ``user``: ``name|uid[:group|gid]``. ``workdir``: absolute.
     - ``mounts`` and ``files``: what it sees beside its image (``carob.engine.request.mounts``).
-    - ``security``: what it may do; ``resources``: what it may take.
+    - ``security``: what it may do; ``resources``: what it may take. With ``image_isolators`` what an ACI asks
+      for of the kind holds, where nothing else is said.
     - ``role``, ``restart``, ``stop_signal``, ``stop_timeout_s``, ``stdin``, ``stdout``, ``stderr``: those of
       ``carob.engine.request.life.Life``.
     """
 
     __slots__ = (
-        "args", "env", "exec", "files", "image", "life", "mounts", "name", "resources", "security", "user",
-        "workdir",
+        "args", "env", "exec", "files", "image", "image_isolators", "life", "mounts", "name", "resources",
+        "security", "user", "workdir",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +63,7 @@ class App:
         files: Sequence[File] = (),
         security: Security | None = None,
         resources: Resources | None = None,
+        image_isolators: bool = True,
         **life: Unpack[LifeOptions],
     ) -> None:
         self.life = Life(**life)
@@ -75,6 +79,7 @@ class App:
         self.mounts, self.files = checked(mounts, files)
         self.security = shared.security(security)
         self.resources = shared.resources(resources)
+        self.image_isolators = inputs.flag(image_isolators, "image_isolators")
         if exec == "":
             raise InvalidInput("exec is a program, not an empty string")
 
@@ -111,7 +116,7 @@ def _check_annotation(name: str) -> None:
             f"{name!r} is no name of an annotation",
             hint="use lower-case letters and digits, and single ._~/- between",
         )
-    if name.startswith(_OWN_ANNOTATIONS):
+    if name.startswith(_OWN_ANNOTATIONS) or name == MUTABLE_ANNOTATION:
         raise InvalidInput(f"the annotation {name!r} is for carob to write", hint="use a name of your own")
 
 
@@ -137,23 +142,35 @@ class PodRequest:
     image's own. ``hosts`` are more names for its ``/etc/hosts``, each with its address.
 
     ``resources`` are those of all apps together, and ``cgroup_parent`` the control group, such as
-    ``/machine.slice``, below which the pod's is made. ``sysctls`` are kernel parameters of its own
-    namespaces (``net.*``, ``fs.mqueue.*``, ``kernel.msg*``, ``sem``, ``shm*``). ``pid``: each app sees its
-    own processes (``private``) or those of the whole ``pod``; ``ipc``: System V's and message queues of the
-    ``pod``, of each app, or of the ``host``; ``uts``: the host name, the pod's or the ``host``'s.
+    ``/machine.slice`` or ``machine.slice``, below which the pod's is made; with ``cgroups`` ``split`` it is
+    made below the caller's own, a systemd unit's with Delegate=yes, and all of the pod stays there.
+    ``sysctls`` are kernel parameters of its own namespaces (``net.*``, ``fs.mqueue.*``, ``kernel.msg*``,
+    ``sem``, ``shm*``). ``pid``: each app sees its own processes (``private``), those of the whole ``pod``, or
+    the ``host``'s; ``ipc``: System V's and message queues of the ``pod``, of each app, or of the ``host``;
+    ``uts``: the host name, the pod's or the ``host``'s.
+    ``userns`` ``auto`` gives it users and groups of its own, 65536 unless it is ``auto:size=N``: root in it
+    is a user of the host that can do nothing there. ``uidmap`` and ``gidmap`` say who is who,
+    ``POD:HOST:COUNT``.
+    ``isolation`` ``none`` runs one app with a root of its own and nothing else: on the host's network, among
+    its processes, with its ``/dev``, ``/proc`` and ``/sys``, and all that the caller may do.
     ``log_limits`` bound the log of each app; ``log_driver`` ``journald`` has a journal beside the logs, which
     ``journalctl -D`` reads (``carob.pod.Pod.journal_log_path``).
+
+    ``labels`` and ``user_annotations`` are words of the caller's own, of any form, that are kept and shown.
+    A ``mutable`` pod begins without apps, which come and go while it runs (``carob.engine.sandbox``).
     """
 
     __slots__ = (
-        "annotations", "apps", "cgroup_parent", "grace_s", "hostname", "insecure", "ipc", "log_driver",
-        "log_limits", "name",
-        "networking", "overlay", "pid", "pull", "resources", "runtime", "sysctls", "uts",
+        "annotations", "apps", "cgroup_parent", "cgroups", "gidmap", "grace_s", "hostname", "insecure", "ipc",
+        "isolation", "labels", "log_driver", "log_limits", "mutable", "name", "networking", "overlay", "pid",
+        "pull", "resources", "runtime", "sysctls", "uidmap", "user_annotations", "user_namespace", "userns",
+        "uts",
     )  # fmt: skip
 
     def __init__(
         self,
         apps: Sequence[App],
+        mutable: bool = False,
         *,
         name: str = "",
         network: Network | None = None,
@@ -174,12 +191,28 @@ class PodRequest:
         log_limits: LogLimits | None = None,
         resources: Resources | None = None,
         cgroup_parent: str = "",
+        cgroups: Literal["enabled", "split"] = "enabled",
         sysctls: Mapping[str, str] | None = None,
-        pid: Literal["private", "pod"] = "private",
+        pid: Literal["private", "pod", "host"] = "private",
         ipc: Literal["private", "pod", "host"] = "pod",
         uts: Literal["pod", "host"] = "pod",
+        userns: str = "host",
+        uidmap: Sequence[str] = (),
+        gidmap: Sequence[str] = (),
+        isolation: Literal["default", "none"] = "default",
+        labels: Mapping[str, str] | None = None,
+        user_annotations: Mapping[str, str] | None = None,
     ) -> None:
-        self.apps = _checked_apps(apps)
+        self.mutable = inputs.flag(mutable, "mutable")
+        self.apps = _checked_apps(apps) if not mutable else _no_apps(apps, isolation)
+        self.labels = inputs.texts(labels, "labels")
+        self.user_annotations = inputs.texts(user_annotations, "user_annotations")
+        self.isolation = shared.isolation(isolation)
+        if isolation == "none":
+            from carob.engine.request import bare
+
+            of_host: Any = bare.of_the_host(self.apps, network, {"pid": pid, "ipc": ipc, "uts": uts})
+            network, pid, ipc, uts = (of_host[kind] for kind in ("network", "pid", "ipc", "uts"))
         self.name = inputs.text(name, "a pod's name")
         self.networking: Networking | None = None
         if network not in (None, "none") or ports or dns or dns_search or dns_domain or dns_options or hosts:
@@ -203,10 +236,26 @@ class PodRequest:
             _check_annotation(key)
         self.resources = shared.resources(resources)
         self.cgroup_parent = shared.cgroup_parent(cgroup_parent)
+        self.cgroups = shared.cgroups(cgroups, self.cgroup_parent)
         self.pid, self.ipc, self.uts = shared.namespaces(pid, ipc, uts)
+        self.userns, self.uidmap, self.gidmap = userns, tuple(uidmap), tuple(gidmap)
+        self.user_namespace: UserNamespace | None = None
+        if userns != "host" or uidmap or gidmap:
+            from carob.engine.request.user_namespace import user_namespace
+
+            kinds = {"pid": pid, "ipc": ipc, "isolation": isolation}
+            self.user_namespace = user_namespace(userns, uidmap, gidmap, kinds)
         self.sysctls = shared.sysctls(sysctls, network=self.network_kind, ipc=ipc, uts=uts)
         if uts == "host" and hostname is not None:
             raise InvalidInput("a pod with the host's name cannot be given another")
+
+    def notes(self) -> dict[str, dict[str, str]]:
+        """What the manifest has of users' own words."""
+        return {
+            key: words
+            for key, words in (("userAnnotations", self.user_annotations), ("userLabels", self.labels))
+            if words
+        }
 
     @property
     def network(self) -> str:
@@ -217,6 +266,14 @@ class PodRequest:
     def network_kind(self) -> str:
         """What a supervisor is started for: ``none``, ``host``, or ``cni`` for all others."""
         return "none" if self.networking is None else self.networking.kind
+
+
+def _no_apps(apps: Sequence[App], isolation: str) -> tuple[App, ...]:
+    if inputs.items(apps, "apps"):
+        raise InvalidInput("a mutable pod begins without apps", hint="add them once it runs: PodHandle.add")
+    if isolation == "none":
+        raise InvalidInput("a mutable pod has isolation", hint="without, a pod has one app, from the start")
+    return ()
 
 
 def _checked_apps(apps: Sequence[App]) -> tuple[App, ...]:

@@ -22,7 +22,7 @@ _UNITS = {"KB": 10, "MB": 20, "GB": 30}
 
 
 class Resources:
-    """Limits and shares of an app or a pod. What is not given is not limited.
+    """Limits and shares of an app or a pod. What is not given is not limited, but for ``pids``.
 
     - ``cpus``: processor time in processors, such as 1.5; or ``cpu_quota_us`` in each ``cpu_period_us``
       (by default 100,000). ``cpu_shares``: its part where processors are short, 2 to 262144; 1024 is usual.
@@ -30,7 +30,7 @@ class Resources:
     - ``memory_bytes``: what it may have, at least 6 MiB. ``memory_swap_bytes``: memory and swap together, by
       default twice the memory where the kernel counts swap; -1 for all swap there is.
       ``memory_reservation_bytes``: what it is left with where memory is short.
-    - ``pids``: processes and threads.
+    - ``pids``: processes and threads; where it is not given an app has 2048.
     - ``io_weight``: its part where a disk is busy, 10 to 1000. ``io_max``: for a device's path, rates:
       ``rbps``, ``wbps`` (bytes a second), ``riops``, ``wiops`` (operations a second).
     - ``hugepages``: bytes by size of page (``"2MB"``).

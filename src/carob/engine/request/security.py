@@ -21,7 +21,7 @@ LIMITS = (
 )  # fmt: skip
 """The names of setrlimit(2), without RLIMIT_ and in lower case."""
 UNLIMITED = (1 << 64) - 1
-_NONE_BY_DEFAULT = frozenset(("cap_retain", "no_new_privileges", "oom_score_adj", "umask"))
+_NONE_BY_DEFAULT = frozenset(("cap_retain", "image_groups", "no_new_privileges", "oom_score_adj", "umask"))
 _SECCOMP_WORDS = ("default", "unconfined")
 
 
@@ -75,18 +75,20 @@ class Security:
     - ``ulimits``: by the names of setrlimit(2) in lower case (``nofile``), a number for both or a pair of
       soft and hard; -1 is no limit.
     - ``mask``, ``unmask``: paths to hide beside the usual ones (``carob.runtime.confinement``), or to show
-      as they are: shell patterns, or ``ALL``.
-    - ``groups``: more groups of the app's user, by name in the image or by number. ``umask``: by default
-      0o022. ``oom_score_adj``: -1000 to 1000, by default 0; the higher, the sooner the kernel kills the app
-      for want of memory.
+      as they are: shell patterns, or ``ALL``. ``read_only_paths``: more that cannot be written.
+    - ``groups``: more groups of the app's user, by name in the image or by number. ``image_groups``: whether
+      those count besides that the image has for the user; by default where the user has no group.
+    - ``umask``: by default 0o022. ``oom_score_adj``: -1000 to 1000, by default 0; the higher, the sooner the
+      kernel kills the app for want of memory.
     - ``apparmor``: a profile that the host has loaded, or ``unconfined``. ``selinux``: a label
       (``user:role:type:level``), or ``disable``. Where the host has no such thing, ``Unsupported`` is raised
       when the pod is prepared.
     """
 
     __slots__ = (
-        "apparmor", "cap_add", "cap_drop", "cap_retain", "devices", "groups", "mask", "no_new_privileges",
-        "oom_score_adj", "privileged", "read_only_rootfs", "seccomp", "selinux", "ulimits", "umask", "unmask",
+        "apparmor", "cap_add", "cap_drop", "cap_retain", "devices", "groups", "image_groups", "mask",
+        "no_new_privileges", "oom_score_adj", "privileged", "read_only_paths", "read_only_rootfs", "seccomp",
+        "selinux", "ulimits", "umask", "unmask",
     )  # fmt: skip
 
     def __init__(
@@ -103,7 +105,9 @@ class Security:
         ulimits: Mapping[str, int | tuple[int, int]] | None = None,
         mask: Sequence[str] = (),
         unmask: Sequence[str] = (),
+        read_only_paths: Sequence[str] = (),
         groups: Sequence[str | int] = (),
+        image_groups: bool | None = None,
         umask: int | None = None,
         oom_score_adj: int | None = None,
         apparmor: str = "",
@@ -125,6 +129,13 @@ class Security:
         self.ulimits = _limits(ulimits)
         self.mask = tuple([inputs.absolute_path(one, "a path to mask") for one in _words(mask, "mask")])
         self.unmask = tuple([_pattern(one) for one in _words(unmask, "unmask")])
+        self.read_only_paths = tuple(
+            [
+                inputs.absolute_path(one, "a read-only path")
+                for one in _words(read_only_paths, "read_only_paths")
+            ]
+        )
+        self.image_groups = None if image_groups is None else inputs.flag(image_groups, "image_groups")
         self.groups = _words([str(one) for one in inputs.items(groups, "groups")], "groups")
         self.umask = None if umask is None else inputs.whole(umask, "a umask", 0, 0o777)
         self.oom_score_adj = (

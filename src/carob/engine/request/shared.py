@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from carob.engine.request import inputs
-from carob.errors import InvalidInput, Unsupported
+from carob.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from carob.engine.request.security import Security
 
 _LOG_DRIVERS = ("k8s-file", "journald")
-_WORDS = {"pid": ("private", "pod"), "ipc": ("private", "pod", "host"), "uts": ("pod", "host")}
+_ISOLATIONS = ("default", "none")
+_WORDS = {"pid": ("private", "pod", "host"), "ipc": ("private", "pod", "host"), "uts": ("pod", "host")}
 
 
 def security(value: object) -> Security | None:
@@ -58,19 +59,25 @@ def logs(driver: str, limits: object) -> tuple[str, LogLimits | None]:
 
 
 def namespaces(pid: str, ipc: str, uts: str) -> tuple[str, str, str]:
-    """The three words. Raises ``InvalidInput`` for another, ``Unsupported`` for the host's processes."""
+    """The three words. Raises ``InvalidInput`` for another."""
     for kind, word in (("pid", pid), ("ipc", ipc), ("uts", uts)):
-        if kind == "pid" and word == "host":
-            raise Unsupported("pods cannot be among the host's processes", hint="pid is private or pod")
         if word not in _WORDS[kind]:
             raise InvalidInput(f"{kind} is not {word!r}", hint=f"one of {', '.join(_WORDS[kind])}")
     return pid, ipc, uts
 
 
+def isolation(word: str) -> str:
+    """``default`` or ``none``. Raises ``InvalidInput`` for another."""
+    if word not in _ISOLATIONS:
+        raise InvalidInput(f"isolation is not {word!r}", hint=f"one of {', '.join(_ISOLATIONS)}")
+    return word
+
+
 def is_usual(request: PodRequest) -> bool:
     """Whether nothing of this, and no limit of the whole pod, is asked for."""
-    asked = request.resources or request.cgroup_parent or request.sysctls
-    return not asked and (request.pid, request.ipc, request.uts) == ("private", "pod", "pod")
+    asked = request.resources or request.cgroup_parent or request.sysctls or request.user_namespace
+    words = (request.pid, request.ipc, request.uts, request.cgroups)
+    return not asked and words == ("private", "pod", "pod", "enabled")
 
 
 def cgroup_parent(value: object) -> str:
@@ -78,12 +85,18 @@ def cgroup_parent(value: object) -> str:
     group = inputs.text(value, "cgroup_parent")
     if not group:
         return ""
-    parts = group.removesuffix("/").split("/")
-    if not group.startswith("/") or any(part in ("", ".", "..") for part in parts[1:]):
-        raise InvalidInput(
-            f"{group!r} is no control group", hint="a path below /sys/fs/cgroup, such as /machine.slice"
-        )
-    return "/".join(parts)
+    from carob.engine.request import control_groups
+
+    return control_groups.parent(group)
+
+
+def cgroups(value: object, cgroup_parent: str) -> str:
+    """``enabled``, or ``split``: see ``carob.engine.request.control_groups``."""
+    if value == "enabled":
+        return "enabled"
+    from carob.engine.request import control_groups
+
+    return control_groups.mode(inputs.text(value, "cgroups"), cgroup_parent)
 
 
 def sysctls(value: Mapping[str, str] | None, *, network: str, ipc: str, uts: str) -> dict[str, str]:

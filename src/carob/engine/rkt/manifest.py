@@ -25,6 +25,7 @@ from carob.engine.request.life import NOTED, from_annotations
 from carob.engine.request.pod import App, PodRequest
 from carob.engine.rkt.manifest_mounts import beside
 from carob.errors import InvalidInput, NotFound, Unsupported
+from carob.pod.layout import MUTABLE_ANNOTATION
 from carob.spec.appc import PodManifest
 
 TYPE_CHECKING = False
@@ -55,15 +56,22 @@ def request(
     the path of the field, and ``NotFound`` for an image.
     """
     manifest = PodManifest.from_json(raw)
-    _refuse("", manifest, "ports", "user_annotations", "user_labels")
+    _refuse("", manifest)
     if not manifest.apps:
         raise InvalidInput("apps: a pod needs at least one app")
     noted = {str(one.name): str(one.value) for one in manifest.annotations}
     # None is for PodRequest to decide: ports that are given want a network.
     network = noted.pop(NETWORK, default_network if default_network != "none" else None)
     shared: Any = isolators.read_pod("isolators", manifest.isolators, noted.pop(isolators.ANNOTATION, None))
+    if noted.pop(MUTABLE_ANNOTATION, "") == "true":
+        _unsupported(f"annotations[{MUTABLE_ANNOTATION}]", "mutable pods with apps from the start")
     options: PodOptions = {"name": noted.pop(POD_NAME, ""), "network": network, "annotations": noted}
+    options["labels"], options["user_annotations"] = manifest.user_labels, manifest.user_annotations
     options.update(shared)
+    if manifest.ports:
+        from carob.engine.appc import ports
+
+        options["ports"] = ports.read(manifest)
     volumes = {str(volume.name): volume for volume in manifest.volumes}
     for index, volume in enumerate(manifest.volumes):
         _refuse(f"volumes[{index}]", volume)
@@ -105,7 +113,7 @@ def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Image
     _refuse(
         f"{path}.app",
         app,
-        *("event_handlers", "ports", "user_annotations", "user_labels"),
+        *("event_handlers", "user_annotations", "user_labels"),
     )
     for key, account in (("user", app.user), ("group", app.group)):
         if "/" in account:
@@ -122,6 +130,7 @@ def _app(path: str, entry: RuntimeApp, volumes: dict[str, Volume], images: Image
         **beside(path, entry, noted, volumes, _refuse),
         security=security,
         resources=resources,
+        image_isolators=False,
         **from_annotations(noted),
     )
 

@@ -139,8 +139,8 @@ def _app(pod: Pod, entry: dict[str, Any], life: AppStatus) -> RktApp:
     if life.end is not None:
         app.state = EXITED
         app.exit_code = -1 if isinstance(life.end, Unknown) else shell_code(life.end)
-    elif state is State.RUNNING:
-        app.state, app.exit_code = RUNNING, 0
+    elif state is State.RUNNING and (life.started_ns is not None or life.created_ns is None):
+        app.state, app.exit_code = RUNNING, 0  # else it was added to a mutable pod, and not started yet
     elif is_after_run(state):
         app.state = EXITED
     return app

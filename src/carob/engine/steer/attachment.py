@@ -104,12 +104,9 @@ class Attachment:
 
     def resize(self, size: tuple[int, int]) -> None:
         """Gives the app's terminal this size: rows and columns."""
-        import fcntl
-        import termios
+        from carob.linux import terminal
 
-        rows, columns = inputs.terminal_size(size)
-        packed = b"".join(number.to_bytes(2, "little") for number in (rows, columns, 0, 0))
-        fcntl.ioctl(self._descriptor, termios.TIOCSWINSZ, packed)
+        terminal.set_size(self._descriptor, *inputs.terminal_size(size))
 
     def close(self) -> None:
         """Lets go of the app."""

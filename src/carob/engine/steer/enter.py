@@ -10,7 +10,7 @@ import os
 
 from carob.engine.request import inputs
 from carob.engine.steer.execution import Execution
-from carob.errors import CommandFailed, InvalidInput
+from carob.errors import CommandFailed, InvalidInput, TimedOut, Unavailable
 from carob.supervisor.client import Connection
 
 TYPE_CHECKING = False
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from carob.pod import Pod
 
 _ANSWER_TIMEOUT_S = 30.0
+_NOT_EXECUTABLE = 126
+_LONGEST_WORDS = 8192
 _MOST_BYTES = 131_000  # init takes 128 KiB a message
 
 
@@ -34,11 +36,13 @@ def start(
     user: tuple[int, int] | None = None,
     tty: bool = False,
     size: tuple[int, int] | None = None,
+    timeout_s: float | None = None,
 ) -> Execution:
     """Starts ``argv`` in a running app; returns when it runs. ``size``: the rows and columns of its terminal.
 
     Raises ``CommandFailed`` (status 127: no such program, 126: not executable, 125: else), ``Conflict``
-    where init refuses, ``Unavailable`` where the pod does not run.
+    where init refuses, ``Unavailable`` where the pod does not run, ``TimedOut`` where it takes longer than
+    ``timeout_s``, by default 30 s.
     """
     args = inputs.words(argv, "argv", one="an argument")
     if not args or not args[0]:
@@ -60,7 +64,8 @@ def start(
         request["size"] = list(inputs.terminal_size(size))
     if sum(map(len, (*args, *variables, *variables.values()))) > _MOST_BYTES // 8:
         _check_length(request)
-    connection = Connection(pod.fd(), str(pod.uuid), _ANSWER_TIMEOUT_S)
+    patience_s = _ANSWER_TIMEOUT_S if timeout_s is None else min(timeout_s, _ANSWER_TIMEOUT_S)
+    connection = Connection(pod.fd(), str(pod.uuid), patience_s)
     theirs: tuple[int, ...] = ()
     ours = (-1, -1, -1)
     try:
@@ -69,12 +74,19 @@ def start(
         connection.send(request, theirs)
         _close(theirs)
         theirs = ()
-        answer, received = connection.receive()
+        try:
+            answer, received = connection.receive()
+        except Unavailable as error:
+            if isinstance(error.__cause__, (TimeoutError, BlockingIOError)):
+                raise TimedOut(
+                    f"{args[0]} was not started in app {app} within {patience_s:g} s",
+                    hint="an app can hold up what is started in it, by signals to it for one",
+                ) from error.__cause__
+            raise
         if answer.get("event") != "started":
+            code, message = _failure(answer, ours[2])
             raise CommandFailed(
-                f"{args[0]} could not be started in app {app}: {answer.get('message')}",
-                argv=args,
-                status=int(answer.get("code", 125)),
+                f"{args[0]} could not be started in app {app}: {message}", argv=args, status=code
             )
         if tty and not received:
             raise CommandFailed(f"{args[0]} got no terminal in app {app}", argv=args, status=125)
@@ -86,6 +98,23 @@ def start(
         _close(theirs + ours)
         connection.close()
         raise
+
+
+def _failure(answer: Mapping[str, Any], stderr: int) -> tuple[int, str]:
+    """Why it could not be started: of a program that cannot be executed the runtime writes to its output."""
+    code, message = int(answer.get("code", 125)), str(answer.get("message"))
+    if code == _NOT_EXECUTABLE and stderr >= 0:
+        os.set_blocking(stderr, False)
+        try:
+            said = os.read(stderr, _LONGEST_WORDS)
+        except BlockingIOError:
+            said = b""
+        if said:
+            from carob.runtime import command
+
+            found, message = command.failure(said.decode("utf-8", "replace"))
+            code = found if found != command.FAILED else code
+    return code, message
 
 
 def _check_length(request: dict[str, Any]) -> None:

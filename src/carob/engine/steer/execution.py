@@ -8,7 +8,7 @@ import select
 from carob.engine.observe.ends import from_record, shell_code
 from carob.engine.observe.keeper import Deadline
 from carob.engine.request import inputs
-from carob.errors import CommandFailed, InvalidInput, TimedOut
+from carob.errors import CommandFailed, InvalidInput, TimedOut, Unavailable
 from carob.supervisor.client import Connection
 
 TYPE_CHECKING = False
@@ -93,8 +93,19 @@ class Execution:
             self._connection.send({"op": "signal-exec", "signal": number})
 
     def kill(self) -> None:
-        """Ends the process at once; ``wait`` then tells its end."""
-        self.signal(9)
+        """Ends the process at once; ``wait`` then tells its end. One that went with its pod is fine."""
+        try:
+            self.signal(9)
+        except Unavailable:
+            return
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Gives the process's terminal this size, in characters. ``InvalidInput`` where it has none."""
+        if self.stdin < 0 or self.stdin != self.stdout:
+            raise InvalidInput(f"{self.args[0]} has no terminal, or it was closed")
+        from carob.linux import terminal
+
+        terminal.set_size(self.stdin, *inputs.terminal_size((rows, columns)))
 
     def close_stdin(self) -> None:
         """Ends the process's input."""

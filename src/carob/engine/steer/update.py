@@ -38,6 +38,11 @@ def update(pod: Pod, app: str, resources: Resources) -> None:
     if pod.state() is not State.RUNNING:
         raise Conflict(f"pod {pod.uuid} is {pod.state()}, not running")
     plan = read_plan(pod)
+    if not plan["cgroup"]:
+        raise Unsupported(
+            f"pod {pod.uuid} has no control group, so it has no limits",
+            hint="a plain user's pods have one where groups are delegated; carob doctor tells more",
+        )
     above, of_whom = os.path.dirname(plan["cgroup"]), f"app {app}" if app else f"pod {pod.uuid}"
     group = f"{plan['cgroup']}/{app}" if app else plan["cgroup"]
     # Here no runtime is between: what one of them cannot write is no matter.

@@ -18,7 +18,7 @@ from carob.linux.files import read_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from carob.pod import Pod
@@ -45,10 +45,11 @@ class PodStats:
 
     ``cpu_percent`` is of one processor, by app, with the pod's under ``""``: since the look before, at the
     first since the pod's start. ``network`` is by interface, without the loopback; ``None`` where the pod has
-    the host's. ``time_ns`` is in nanoseconds since 1970.
+    the host's. ``time_ns`` is in nanoseconds since 1970. ``is_summed`` says that there is no control group,
+    and that the figures are those of its processes, added up: shared memory counts in each of them.
     """
 
-    __slots__ = ("apps", "cpu_percent", "name", "network", "time_ns", "total", "uuid")
+    __slots__ = ("apps", "cpu_percent", "is_summed", "name", "network", "time_ns", "total", "uuid")
 
     def __init__(
         self,
@@ -58,6 +59,8 @@ class PodStats:
         total: Usage,
         apps: dict[str, Usage],
         network: dict[str, Traffic] | None,
+        *,
+        is_summed: bool = False,
     ) -> None:
         self.uuid = uuid
         self.name = name
@@ -65,6 +68,7 @@ class PodStats:
         self.total = total
         self.apps = apps
         self.network = network
+        self.is_summed = is_summed
         self.cpu_percent: dict[str, float] = {}
 
     def tell_cpu_since(self, before: PodStats) -> None:
@@ -111,22 +115,29 @@ class Sampler:
     def look(self) -> PodStats | None:
         """What is used now; ``None`` once the pod has ended."""
         name, init = self._names
-        total = cgroup_usage.read(self._group)
-        apps = {}
-        for app in status.app_names(self._pod):
-            used = cgroup_usage.read(f"{self._group}/{app}")
-            if used is not None:
-                apps[app] = used
+        total, found = self._read(init, status.app_names(self._pod))
+        apps = {app: used for app, used in found.items() if used is not None}
         network = _traffic(init) if self._has_network else None
         if self._ended(0):
             return None
-        seen = PodStats(str(self._pod.uuid), name, time.time_ns(), total or Usage(), apps, network)
+        seen = PodStats(
+            str(self._pod.uuid), name, time.time_ns(), total or Usage(), apps, network,
+            is_summed=not self._group,
+        )  # fmt: skip
         if self._before is None:
             seen.cpu_percent = _cpu_percent(seen, {}, self._started_ns)
         else:
             seen.tell_cpu_since(self._before)
         self._before = seen
         return seen
+
+    def _read(self, init: int, apps: Sequence[str]) -> tuple[Usage | None, dict[str, Usage | None]]:
+        if self._group:
+            read = cgroup_usage.read
+            return read(self._group), {app: read(f"{self._group}/{app}") for app in apps}
+        from carob.engine.usage import summed
+
+        return summed.of_pod(init), {app: summed.of_app(init, app) for app in apps}
 
     def wait(self, interval_s: float) -> bool:
         """Waits that long; False, at once, where the pod ends."""
@@ -217,6 +228,7 @@ def document(stats: PodStats) -> dict[str, Any]:
         "uuid": stats.uuid,
         "name": stats.name,
         "time_ns": stats.time_ns,
+        "is_summed": stats.is_summed,
         **_usage_document(stats.total, stats.cpu_percent.get("")),
         "network": None if network is None else {
             name: {"received_bytes": one.received_bytes, "sent_bytes": one.sent_bytes}

@@ -26,13 +26,13 @@ class ProcessInfo:
 
     ``pid`` is the host's number for it, ``pod_pid`` that of the pod's init, ``app_pid`` the app's own; all
     are good as long as it lives, and no longer. ``user`` is the name that the app's /etc/passwd gives to
-    ``uid``, or that number, as the app sees it. ``state`` is as in proc_pid_stat(5). ``cpu_s`` is processor
-    time, ``started_ns`` nanoseconds since 1970.
+    ``uid``, or that number, as the app sees it; ``host_uid`` is who that is on the host. ``state`` is as in
+    proc_pid_stat(5). ``cpu_s`` is processor time, ``started_ns`` nanoseconds since 1970.
     """
 
     __slots__ = (
-        "app", "app_pid", "command", "cpu_s", "memory_bytes", "pid", "pod_pid", "started_ns", "state", "uid",
-        "user",
+        "app", "app_pid", "command", "cpu_s", "host_uid", "memory_bytes", "pid", "pod_pid", "started_ns",
+        "state", "uid", "user",
     )  # fmt: skip
 
     def __init__(self, app: str, pid: int) -> None:
@@ -41,6 +41,7 @@ class ProcessInfo:
         self.pod_pid = 0
         self.app_pid = 0
         self.uid = 0
+        self.host_uid = 0
         self.user = ""
         self.state = ""
         self.cpu_s = 0.0
@@ -80,20 +81,23 @@ def _look(app: str, pid: int, depth: int, boot_ns: int) -> ProcessInfo | None:
     info.started_ns = boot_ns + int(int(fields[19]) * tick_s * 1e9)
     info.memory_bytes = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
     try:
-        info.uid = _uid(pid)
+        info.uid, info.host_uid = _uids(pid)
         info.command = _command(pid)
     except OSError:
         return None
     return info
 
 
-def _uid(pid: int) -> int:
-    """The effective user, as the app sees it. The owner of the directory in /proc may be another."""
+def _uids(pid: int) -> tuple[int, int]:
+    """The effective user, as the app and as the host sees it. The owner of the directory in /proc may be
+    another.
+    """
     from carob.engine.observe.owners import of_process
 
     for line in read_file(f"/proc/{pid}/status").splitlines():
         if line.startswith(b"Uid:"):
-            return of_process(pid).inside(int(line.split()[2]), 0)[0]
+            uid = int(line.split()[2])
+            return of_process(pid).inside(uid, 0)[0], uid
     raise ProcessLookupError(f"process {pid} has ended")
 
 

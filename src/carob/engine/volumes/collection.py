@@ -69,15 +69,17 @@ class Volumes:
         check_volume_name(name)
         found = inputs.texts(labels, "labels")
         with Attempt(f"the volume {name} cannot be made"):
-            store.create(self.data_dir, name, found)
-        return self.get(name)
+            record = store.create(self.data_dir, name, found)
+        made = VolumeSummary(name, store.data_path(self.data_dir, name), (), fresh=True)
+        made.created_ns, made.labels = record.created_ns, record.labels
+        return made
 
     def get(self, name: str) -> VolumeSummary:
         """One volume. ``NotFound``, ``CorruptData``."""
         check_volume_name(name)
         with Attempt(f"the volume {name} cannot be looked at"):
             store.read_record(self.data_dir, name)
-            summary = self._summary(name, _users(self.data_dir))
+            summary = self._summary(name, _users(self.data_dir, to_show=True))
         if summary.problem:
             raise NotFound(f"there is no volume {name}", hint="carob volume list shows the volumes")
         return summary
@@ -86,7 +88,7 @@ class Volumes:
         """All volumes, by name; one that cannot be read has a ``problem``."""
         with Attempt("the volumes cannot be listed"):
             names = store.names(self.data_dir)
-            users = _users(self.data_dir) if names else {}
+            users = _users(self.data_dir, to_show=True) if names else {}
             return [self._summary(name, users) for name in names]
 
     def _summary(self, name: str, users: dict[str, builtins.list[str]]) -> VolumeSummary:
@@ -111,7 +113,7 @@ class Volumes:
         with Attempt(f"the volume {name} cannot be removed"):
             held = store.try_exclusive(self.data_dir, name)
             if held is None:
-                raise Conflict(f"the volume {name} is in use: a pod is being prepared", hint="try again")
+                raise Conflict(f"the volume {name} is being used, or removed by another", hint="try again")
             with held:
                 if uuids := _users(self.data_dir).get(name):
                     words = ", ".join(uuids[:3]) + (", …" if len(uuids) > 3 else "")
@@ -177,10 +179,10 @@ class Volumes:
         return problems
 
 
-def _users(data_dir: str) -> dict[str, list[str]]:
+def _users(data_dir: str, *, to_show: bool = False) -> dict[str, list[str]]:
     from carob.engine.volumes.uses import users
 
-    return users(data_dir)
+    return users(data_dir, to_show=to_show)
 
 
 def _refuse_mounts(name: str, path: str) -> None:

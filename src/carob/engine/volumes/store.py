@@ -75,8 +75,8 @@ def names(data_dir: str) -> list[str]:
         return []
 
 
-def create(data_dir: str, name: str, labels: Mapping[str, str]) -> None:
-    """Makes an empty volume, durably. ``Conflict`` where the name is taken."""
+def create(data_dir: str, name: str, labels: Mapping[str, str]) -> Record:
+    """Makes an empty volume, durably, and returns its record. ``Conflict`` where the name is taken."""
     final = path(data_dir, name)
     if os.path.isdir(final):
         raise _taken(name)
@@ -88,15 +88,16 @@ def create(data_dir: str, name: str, labels: Mapping[str, str]) -> None:
         os.chmod(f"{base}/{_DATA}", 0o755)  # whatever the umask
         with open(f"{base}/{FRESH}", "xb"):
             pass
-        document: dict[str, Any] = {"version": VERSION, "created_ns": time.time_ns(), "labels": dict(labels)}
-        record = (dumps(document) + "\n").encode()
-        replace_file(f"{base}/{_RECORD}", record, temporary=f"{base}/.{_RECORD}")
+        made = Record(time.time_ns(), labels)
+        document: dict[str, Any] = {"version": VERSION, "created_ns": made.created_ns, "labels": made.labels}
+        replace_file(f"{base}/{_RECORD}", (dumps(document) + "\n").encode(), temporary=f"{base}/.{_RECORD}")
         try:
             rename_noreplace(base, final)
         except FileExistsError:
             remove_workplace(held)
             raise _taken(name) from None
         sync_directory(top(data_dir))
+    return made
 
 
 def _taken(name: str) -> Conflict:

@@ -16,7 +16,8 @@ appc                    OCI
 other annotations       annotations of the manifest
 ======================  =================================================================================
 
-What OCI has no word for (event handlers, isolators, supplementary groups) is in the original only.
+What OCI has no word for (event handlers, isolators, supplementary groups) is in the original only; of that,
+isolators and groups are read there when an app of the image is prepared.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ _ANNOTATIONS = {
     "documentation": "org.opencontainers.image.documentation",
     "homepage": "org.opencontainers.image.url",
 }
+APPLIED_ISOLATORS = (
+    "os/linux/capabilities-remove-set", "os/linux/capabilities-retain-set", "os/linux/cpu-shares",
+    "os/linux/no-new-privileges", "os/linux/oom-score-adj", "os/linux/seccomp-remove-set",
+    "os/linux/seccomp-retain-set", "os/linux/selinux-context", "resource/cpu", "resource/memory",
+)  # fmt: skip
+"""What is read in the original when an app of the image is prepared (``carob.engine.prepare.of_image``)."""
+
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _ENTRYPOINT = "appc.io/docker/entrypoint"
 _COMMAND = "appc.io/docker/cmd"
@@ -168,18 +176,11 @@ def left_out(manifest: ImageManifest) -> list[str]:
     app = manifest.app
     if app is None:
         return []
-    found = [key for key, value in _unsaid(app) if value]
+    found = ["eventHandlers"] if app.event_handlers else []
+    found += sorted({f"isolators[{one.name}]" for one in app.isolators if one.name not in APPLIED_ISOLATORS})
     if any(port.socket_activated for port in app.ports):
         found.append("ports.socketActivated")
     return found
-
-
-def _unsaid(app: App) -> tuple[tuple[str, object], ...]:
-    return (
-        ("eventHandlers", app.event_handlers),
-        ("isolators", app.isolators),
-        ("supplementaryGIDs", app.supplementary_gids),
-    )
 
 
 def oci_annotations(manifest: ImageManifest, manifest_bytes: bytes, image_id: str) -> dict[str, str]:

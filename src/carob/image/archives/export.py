@@ -8,6 +8,7 @@ from typing import Any
 
 from carob.errors import InvalidInput
 from carob.image.archives.output import opened_output
+from carob.image.archives.pipe import pack
 from carob.image.archives.rootfs import import_layers
 from carob.image.failures import translate
 from carob.image.layers.hands import borrowed
@@ -19,16 +20,16 @@ from carob.spec.oci.document import encode_document
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    pass
+    from carob.image.files.merged import Owners
 
 
-def export_layers(layers: Sequence[str], target: str | int) -> None:
+def export_layers(layers: Sequence[str], target: str | int, owners: Owners | None = None) -> None:
     """Writes what overlayfs would show of ``layers`` (directories, top first) as a tar: to a path, all or
-    nothing, or to an open file or pipe.
+    nothing, or to an open file or pipe. ``owners`` as for ``pack``.
     """
     try:
-        with opened_output(target) as fd, borrowed() as hands:
-            hands.pack(layers, fd)
+        with opened_output(target) as fd:
+            pack(layers, fd, owners)
     except OSError as error:
         raise translate(error, "exporting a file system") from error
 
@@ -74,14 +75,19 @@ def _write(path: str, data: bytes) -> None:
 
 
 def commit_layers(
-    store: Store, layers: Sequence[str], *, name: str, config: Mapping[str, Any] | None = None
+    store: Store,
+    layers: Sequence[str],
+    *,
+    name: str,
+    config: Mapping[str, Any] | None = None,
+    owners: Owners | None = None,
 ) -> ResolvedImage:
     """Makes an image of one layer from what overlayfs would show of ``layers``; see ``Store.import_rootfs``
-    for ``config``.
+    for ``config``, ``pack`` for ``owners``.
     """
     target = new_image_name(name)
     try:
-        descriptor = import_layers(store.layout, layers, target, dict(config or {}))
+        descriptor = import_layers(store.layout, layers, target, dict(config or {}), owners)
     except OSError as error:
         raise translate(error, f"making the image {target}") from error
     return load_image(store.layout, target, descriptor)

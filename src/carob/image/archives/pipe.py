@@ -8,33 +8,44 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from carob.image.layers.hands import open_hands
+from carob.image.files.merged import Owners, pack_layers
+from carob.image.layers.hands import borrowed
 
 _PIPE_BYTES = 1 << 20
 
 
+def pack(layers: Sequence[str], fd: int, owners: Owners | None = None) -> None:
+    """Writes the tar of what overlayfs would show of ``layers`` (directories, top first) to an open file.
+
+    ``owners``, which only root has, turns a file's user and group into those that the tar has.
+    """
+    if owners is not None:
+        from carob.image.files.durable import write_all
+
+        pack_layers(layers, lambda data: write_all(fd, data), owners)
+        return
+    with borrowed() as hands:
+        hands.pack(layers, fd)
+
+
 @contextmanager
-def packed(layers: Sequence[str]) -> Iterator[int]:
+def packed(layers: Sequence[str], owners: Owners | None = None) -> Iterator[int]:
     """Within the block, the open end of a pipe to read the tar of what overlayfs would show of ``layers``
     (directories, top first) from. Raises what went wrong with the packing, if that was first.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     failures: list[BaseException] = []
 
-    def pack() -> None:
+    def run() -> None:
         try:
-            hands = open_hands()
-            try:
-                hands.pack(layers, writer)
-            finally:
-                hands.close()
+            pack(layers, writer, owners)
         except BaseException as error:  # noqa: BLE001 - raised by who reads
             failures.append(error)
         finally:
             os.close(writer)  # after the failure is noted: then the reader sees the end
 
     _widen(reader)
-    thread = threading.Thread(target=pack, name="carob-pack")
+    thread = threading.Thread(target=run, name="carob-pack")
     thread.start()
     try:
         yield reader

@@ -20,6 +20,7 @@ from carob.image.archives.kind import MemberNames
 from carob.image.archives.pipe import packed
 from carob.image.cancel import Cancellation
 from carob.image.compression import EVERY_COMPRESSION, Compression
+from carob.image.files.merged import Owners
 from carob.image.files.metadata import check_xattrs
 from carob.image.files.pack import pack_directory
 from carob.image.files.paths import WHITEOUT, clean_path
@@ -100,12 +101,16 @@ def import_rootfs(
 
 
 def import_layers(
-    layout: Layout, layers: Sequence[str], name: str, overrides: Mapping[str, Any]
+    layout: Layout,
+    layers: Sequence[str],
+    name: str,
+    overrides: Mapping[str, Any],
+    owners: Owners | None = None,
 ) -> Descriptor:
     """The same for what overlayfs would show of ``layers``, directories, top first."""
 
     def store(writer: BlobWriter, contents: _Contents) -> tuple[str, str]:
-        with packed(layers) as pipe:
+        with packed(layers, owners) as pipe:
             return _store_stream(pipe, name, writer, contents, LIMITS)
 
     return _import(layout, name, name, overrides, store)

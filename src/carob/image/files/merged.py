@@ -19,6 +19,7 @@ from carob.image.tar.entry import EntryType
 from carob.image.tar.writer import END_OF_ARCHIVE, encode_header, padding
 
 Write = Callable[[bytes], object]
+Owners = Callable[[int, int], tuple[int, int]]
 
 _PIECE_BYTES = 1 << 20
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -31,10 +32,13 @@ _TYPES = {
 }
 
 
-def pack_layers(layers: Sequence[str], write: Write) -> None:
-    """Gives the tar of the merged ``layers`` (directories, top first) to ``write``. ``OSError`` passes."""
+def pack_layers(layers: Sequence[str], write: Write, owners: Owners | None = None) -> None:
+    """Gives the tar of the merged ``layers`` (directories, top first) to ``write``. ``OSError`` passes.
+
+    ``owners`` turns the user and group of a file into those that the tar has.
+    """
     with opened_directories(layers) as roots:
-        _Packing(write).run(roots)
+        _Packing(write, owners).run(roots)
     write(END_OF_ARCHIVE)
 
 
@@ -50,8 +54,9 @@ class _Shown:
 
 
 class _Packing:
-    def __init__(self, write: Write) -> None:
+    def __init__(self, write: Write, owners: Owners | None) -> None:
         self._write = write
+        self._owners = owners
         self._linked: dict[tuple[int, int, int], bytes] = {}
 
     def run(self, roots: Sequence[int]) -> None:
@@ -138,7 +143,10 @@ class _Packing:
         *,
         target: bytes = b"",
     ) -> None:
-        self._write(encode_header(entry_of(path, kind, status, xattrs, target)))
+        entry = entry_of(path, kind, status, xattrs, target)
+        if self._owners is not None:
+            entry.uid, entry.gid = self._owners(entry.uid, entry.gid)
+        self._write(encode_header(entry))
 
 
 def _merge(fds: dict[int, int]) -> dict[bytes, _Shown]:

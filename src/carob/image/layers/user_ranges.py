@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 from carob.errors import CommandFailed, Unsupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from carob.linux.idmap import Range
 
@@ -23,6 +22,11 @@ def subordinate_ranges(path: str, uid: int) -> list[Range]:
         names.add(pwd.getpwuid(uid).pw_name)
     except KeyError:
         pass
+    return ranges_of(path, names)
+
+
+def ranges_of(path: str, names: Set[str]) -> list[Range]:
+    """The ranges that a file of this form has for one user, by any of these names, from 1 on inside."""
     try:
         with open(path, encoding="utf-8") as file:
             lines = [line.strip().split(":") for line in file]
@@ -39,6 +43,8 @@ def subordinate_ranges(path: str, uid: int) -> list[Range]:
 
 def newidmap(program: str, pid: int, ranges: Sequence[Range]) -> None:
     """Maps owners into the user namespace of a process by newuidmap or newgidmap, which may do it."""
+    import subprocess
+
     words = [str(number) for one in ranges for number in one]
     environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/bin:/usr/local/bin"}
     try:

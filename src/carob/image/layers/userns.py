@@ -88,7 +88,19 @@ class WorkerHands:
 
     def pack(self, layers: Sequence[str], fd: int) -> None:
         """Writes the tar of what overlayfs would show of layers, top first, to an open file or pipe."""
-        self._ask({"op": "pack", "layers": list(layers)}, (fd,))
+        named: list[str | int] = []
+        handed = [fd]
+        try:
+            for layer in layers:
+                if layer.startswith("/proc/self/fd/"):  # it leads there in this process alone
+                    named.append(len(handed))
+                    handed.append(os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+                else:
+                    named.append(layer)
+            self._ask({"op": "pack", "layers": named}, handed)
+        finally:
+            for descriptor in handed[1:]:
+                os.close(descriptor)
 
     def disk_bytes(self, path: str) -> int:
         """What a tree takes on disk, hard links once."""

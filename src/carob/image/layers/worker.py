@@ -117,7 +117,11 @@ def _do(message: Message, descriptors: Sequence[int], hands: OwnHands) -> Messag
         case {"op": "copy"}:
             hands.copy(message["layers"], message["target"])
         case {"op": "pack"}:
-            hands.pack(message["layers"], descriptors[0])
+            layers = [
+                one if isinstance(one, str) else f"/proc/self/fd/{descriptors[one]}"
+                for one in message["layers"]
+            ]
+            hands.pack(layers, descriptors[0])
         case {"op": "disk_bytes"}:
             return {"bytes": hands.disk_bytes(message["path"])}
     return {}

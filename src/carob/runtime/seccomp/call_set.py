@@ -63,6 +63,18 @@ class CallSet:
         return f"CallSet({self.mode!r}, {list(self.names)!r}, {self.errno!r})"
 
 
+def within_default(calls: CallSet) -> CallSet | None:
+    """The same with no call that the default filter refuses; ``None`` where that is all of the default's."""
+    if calls.mode == "remove":
+        return calls
+    if _EVERYTHING in calls.names or any(name in _ALLOWED for name in calls.names):
+        return None
+    from carob.runtime.seccomp import numbers
+
+    gone = numbers.names() - {*calls.names, *_LIFE_CYCLE, *_OF_RUNC}
+    return CallSet("remove", sorted(gone), calls.errno)
+
+
 def document(calls: CallSet, machine: str, lifted: frozenset[str], runtime: str) -> dict[str, Any] | None:
     """The set as ``linux.seccomp``; ``None`` where nothing is filtered. ``runtime`` is crun or runc."""
     rules = default_rules(machine, lifted)
@@ -115,7 +127,7 @@ def _check(names: tuple[str, ...]) -> None:
             raise Unsupported(f"seccomp: carob has no set of calls {name!r}", hint="name the calls instead")
         from difflib import get_close_matches
 
-        near = get_close_matches(name, known, 1, 0.7)
+        near = get_close_matches(name, known, 1, 0.76)
         hint = f"did you mean {near[0]}?" if near else "syscalls(2) has them all"
         raise InvalidInput(f"seccomp: there is no system call {name!r}", hint=hint)
 

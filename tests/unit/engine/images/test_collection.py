@@ -298,7 +298,8 @@ def test_a_root_file_system_comes_through_a_pipe_and_is_no_archive(engine: Engin
 
 
 def test_what_an_aci_asks_for_in_vain_is_told(engine: Engine, home: Path) -> None:
-    data = aci(manifest(app=app("/bin/x", supplementaryGIDs=[1, 2])))
+    handlers = [{"name": "pre-start", "exec": ["/bin/y"]}]
+    data = aci(manifest(app=app("/bin/x", supplementaryGIDs=[1, 2], eventHandlers=handlers)))
     (home / "x.aci").write_bytes(data)
     for take in (
         lambda warn: engine.images.fetch(f"aci:{home}/x.aci", insecure="image", unpack=False, warn=warn),
@@ -307,7 +308,7 @@ def test_what_an_aci_asks_for_in_vain_is_told(engine: Engine, home: Path) -> Non
         told: list[str] = []
         take(told.append)
         assert len(told) == 1
-        assert "supplementaryGIDs" in told[0]
+        assert "asks for eventHandlers, which" in told[0]
     with pytest.raises(Rejected, match="not signed"):
         engine.images.import_path(home / "x.aci", name="x")
 

@@ -9,6 +9,7 @@ import pytest
 
 from carob.engine.prepare.process import Accounts, arguments, process, stop_signal
 from carob.engine.request.pod import App
+from carob.engine.request.security import Security
 from carob.errors import InvalidInput
 
 IMAGE = {
@@ -86,6 +87,26 @@ def test_numbers_need_no_account(layers: list[str]) -> None:
     assert (account.uid, account.gid, account.home) == (1000, 1001, "/")
 
 
+@pytest.mark.parametrize(
+    ("user", "of_image", "groups"),
+    [
+        ("web", None, (80, 81, 7)),
+        ("web", True, (80, 81, 7)),
+        ("web", False, (7,)),
+        ("33:90", None, (7,)),
+        ("33:90", True, (80, 81, 7)),
+        ("44", True, (7,)),
+    ],
+)
+def test_the_images_groups_count_as_it_is_said(
+    layers: list[str], user: str, of_image: bool | None, groups: tuple[int, ...]
+) -> None:
+    run = process(
+        App("i", user=user, security=Security(groups=["7"], image_groups=of_image)), IMAGE, layers, "h"
+    )
+    assert run.groups == groups
+
+
 def test_a_command_that_is_empty_is_none() -> None:
     with pytest.raises(InvalidInput, match="is an empty string"):
         arguments(App("i", [""]), {})
@@ -129,3 +150,37 @@ def test_the_topmost_layer_counts_and_links_out_of_it_do_not(layers: list[str], 
 def test_a_fifo_in_its_place_does_not_hang(layers: list[str]) -> None:
     os.mkfifo(f"{layers[0]}/etc/passwd")
     assert Accounts(layers).find("5", image="i").uid == 5
+
+
+NULL = 1
+POINTER = 8
+USUAL = sum(len(one) + NULL + POINTER for one in ("true", "PATH=/p", "HOME=/root", "HOSTNAME=here"))
+MOST = 2 << 20
+
+
+def made(words: list[str], env: dict[str, str], **ulimits: int) -> None:
+    app = App("i", words, env={"PATH": "/p", **env}, security=Security(ulimits=ulimits) if ulimits else None)
+    process(app, {}, [], "here")
+
+
+def test_no_more_is_given_than_a_process_can_be_given() -> None:
+    """execve(2), "Limits on size of arguments and environment"."""
+    longest = (128 << 10) - NULL
+    words = ["x" * longest] * 15
+    left = MOST - USUAL - 15 * (longest + NULL + POINTER) - NULL - POINTER
+    made(["true", *words, "y" * left], {})
+    with pytest.raises(InvalidInput, match="take 2097153 bytes"):
+        made(["true", *words, "y" * (left + 1)], {})
+    with pytest.raises(InvalidInput, match="has 131072 bytes, beginning 'A=xxx"):
+        made(["true"], {"A": "x" * (longest - 1)})
+    with pytest.raises(InvalidInput, match="has 131073 bytes, beginning 'xää"):
+        process(App("i"), {"config": {"Cmd": ["true", "x" + "ä" * 65536]}}, [], "here")
+    with pytest.raises(InvalidInput, match="take 16"):
+        made(["true", "x" * 100000, "x" * 62000], {}, stack=1)
+    made(["true", "x" * 100000, "x" * 30000], {}, stack=1)
+
+
+def test_crun_is_spared_many_variables() -> None:
+    made(["true"], {f"A{number}": "" for number in range(16384 - 3)})
+    with pytest.raises(InvalidInput, match="there are 16385 variables for image i"):
+        made(["true"], {f"A{number}": "" for number in range(16384 - 2)})

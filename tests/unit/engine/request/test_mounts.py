@@ -79,6 +79,7 @@ def test_a_files_content_is_never_shown() -> None:
     "mount",
     [
         Mount(Path("/a"), "/b"),
+        Mount("/a", "/b", read_only=True, read_only_below=False),
         Mount("/a", "/b", read_only=True, recursive=False, subpath="c//d/", propagation="slave"),
         Mount(EmptyVolume("e", mode=0o1777, uid=5, gid=6), "/b", nosuid=False),
         Mount(MemoryVolume(size_bytes=5), "/b", noexec=False),

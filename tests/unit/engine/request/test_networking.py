@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from carob.engine.appc.ports import exposed_ports
 from carob.engine.prepare.files import contents, volumes
-from carob.engine.prepare.named_ports import exposed_ports
 from carob.engine.request.pod import App, PodRequest
 from carob.protocol.pod_network import HOSTNAME, HOSTS, RESOLV_CONF
 

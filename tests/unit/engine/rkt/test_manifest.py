@@ -84,6 +84,15 @@ def test_empty_volumes_are_shared_by_their_names(images: Images) -> None:
     }
 
 
+def test_words_of_the_callers_own_are_kept_and_no_pod_from_a_manifest_is_mutable(images: Images) -> None:
+    value = document() | {"userLabels": {"A/b": "1"}, "userAnnotations": {"C": "2"}}
+    made = read(value, images)
+    assert (made.labels, made.user_annotations, made.mutable) == ({"A/b": "1"}, {"C": "2"}, False)
+    value["annotations"] = [{"name": "coreos.com/rkt/stage1/mutable", "value": "true"}]
+    with pytest.raises(Unsupported, match="mutable pods with apps from the start"):
+        read(value, images)
+
+
 @pytest.mark.parametrize(
     ("noted", "words"),
     [
@@ -136,7 +145,6 @@ def test_images_that_are_not_there(images: Images, image: dict[str, Any], words:
 
 
 BANDWIDTH = [{"name": "resource/block-bandwidth", "value": {"default": True, "limit": "1G"}}]
-PORT = [{"name": "http", "port": 80, "protocol": "tcp"}]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +152,6 @@ PORT = [{"name": "http", "port": 80, "protocol": "tcp"}]
     [
         ("isolators", BANDWIDTH),
         ("isolators", [{"name": "os/linux/no-new-privileges", "value": True}]),
-        ("ports", [{"name": "http", "hostPort": 80}]),
-        ("userAnnotations", {"a": "b"}),
-        ("userLabels", {"a": "b"}),
         ("surprise", 1),
         ("volumes", [{"name": "v", "kind": "empty", "surprise": 1}]),
         ("apps[0].annotations", [{"name": "mine", "value": "x"}]),
@@ -154,7 +159,6 @@ PORT = [{"name": "http", "port": 80, "protocol": "tcp"}]
         ("apps[0].image.labels", [{"name": "arch", "value": "sparc"}]),
         ("apps[0].image.surprise", 1),
         ("apps[0].app.isolators", BANDWIDTH),
-        ("apps[0].app.ports", PORT),
         ("apps[0].app.eventHandlers", [{"name": "pre-start", "exec": ["/x"]}]),
         ("apps[0].app.user", "/etc/passwd"),
         ("apps[0].app.surprise", {}),

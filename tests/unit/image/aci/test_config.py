@@ -140,12 +140,19 @@ def test_what_oci_has_no_word_for_is_told() -> None:
         app=app(
             "/x",
             eventHandlers=[{"name": "pre-start", "exec": ["/y"]}],
-            isolators=[{"name": "resource/cpu", "value": {"request": "1", "limit": "1"}}],
+            isolators=[
+                {"name": "resource/cpu", "value": {"request": "1", "limit": "1"}},
+                {"name": "resource/block-bandwidth", "value": {"default": True, "limit": "2M"}},
+            ],
             supplementaryGIDs=[1],
             ports=[{"name": "p", "port": 1, "protocol": "tcp", "count": 1, "socketActivated": True}],
         )
     )
-    assert left_out(made) == ["eventHandlers", "isolators", "supplementaryGIDs", "ports.socketActivated"]
+    assert left_out(made) == [
+        "eventHandlers",
+        "isolators[resource/block-bandwidth]",
+        "ports.socketActivated",
+    ]
     assert left_out(parsed(app=app("/x"))) == left_out(parsed()) == []
 
 
