@@ -237,6 +237,6 @@ def _steer(call: Call, pod: Pod) -> Iterator[tuple[str, Pod]]:
     hindered = pod.state != "running" or pod.ending or not pod.ready or bool(pod.end)
     if call.outcome in _NOT_RUNNING and (hindered or (call.verb == "exec" and pod.paused)):
         yield DONE, pod
-    is_ending = pod.ending or bool(pod.end) or pod.state != "running"
-    if call.verb == "exec" and call.outcome in ("died", "CommandFailed") and is_ending:
+    cut_short = pod.paused or pod.ending or bool(pod.end) or pod.state != "running"
+    if call.verb == "exec" and call.outcome in ("died", "CommandFailed") and cut_short:
         yield DONE, pod

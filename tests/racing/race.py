@@ -21,6 +21,7 @@ from tests.racing import apps, history, names, pods
 from tests.racing.checker import GaveUp, Model, Unexplained, explain
 from tests.racing.history import OK, Call
 from tests.racing.verbs import APPS, IMAGES, VOLUMES, WEIGHTS
+from tests.racing.worker import STOP
 
 _PATIENCE_S = 120.0
 
@@ -49,27 +50,18 @@ class Race:
         self.killed = 0
         self.troubles: list[str] = []
 
-    def run(self, seconds: float) -> list[Call]:
-        """Lets them race for that long and returns all their calls."""
+    def run(self, seconds: float, *, at_least: int = 0) -> list[Call]:
+        """Lets them race for that long, and until there are that many calls; returns all calls."""
         self._set_up()
         until = time.monotonic() + seconds
         try:
             for _ in range(self._workers):
-                self._start(until)
-            while (left_s := until - time.monotonic()) > 0:
-                time.sleep(min(left_s, self._chance.uniform(0.2, 1.0)))
-                victim = self._chance.choice([*self._running])
-                self._running[victim].kill()
-                self.killed += 1
-                self._end(victim)
-                self._start(until)
-            deadline = time.monotonic() + _PATIENCE_S
-            for number, process in [*self._running.items()]:
-                try:
-                    process.wait(max(deadline - time.monotonic(), 0.1))
-                except subprocess.TimeoutExpired:
-                    self.troubles.append(f"worker {number} hangs")
-                self._end(number)
+                self._start()
+            while (left_s := until - time.monotonic()) > 0 or self._calls() < at_least:
+                time.sleep(min(max(left_s, 0.1), self._chance.uniform(0.2, 1.0)))
+                self._kill(self._chance.choice([*self._running]))
+            (self.world.top / STOP).touch()
+            self._wait()
         finally:
             for process in self._running.values():
                 process.kill()
@@ -77,14 +69,39 @@ class Race:
         return history.in_order(
             call
             for number, died in self._died.items()
-            for call in history.read(self.world.top / "records" / str(number), number, died)
+            for call in history.read(self._record(number), number, died)
         )
+
+    def _kill(self, victim: int) -> None:
+        """Kills a worker that has come to do something, and puts another in its place."""
+        if self._record(victim).stat().st_size:
+            self._running[victim].kill()
+            self.killed += 1
+            self._end(victim)
+            self._start()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _PATIENCE_S
+        for number, process in [*self._running.items()]:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                self.troubles.append(f"worker {number} hangs")
+            self._end(number)
+
+    def _record(self, number: int) -> Path:
+        return self.world.top / "records" / str(number)
+
+    def _calls(self) -> int:
+        """About how many there were: two lines each."""
+        return sum([self._record(number).read_bytes().count(b"\n") for number in range(self._started)]) // 2
 
     def _set_up(self) -> None:
         top, ids = self.world.top, []
         for name in ("slots", "records"):
             shutil.rmtree(top / name, ignore_errors=True)
             (top / name).mkdir()
+        (top / STOP).unlink(missing_ok=True)
         images = Engine(self.world.data_dir).images
         for number in range(2):
             source = top / f"source{number}"
@@ -95,11 +112,11 @@ class Race:
             images.remove(IMAGES[0])
         (top / "ids.json").write_text(json.dumps(ids))
 
-    def _start(self, until: float) -> None:
+    def _start(self) -> None:
         number, self._started = self._started, self._started + 1
         seed = self._chance.getrandbits(32)
-        words = [str(self.world.top), str(number), str(seed), str(until), self._weights]
-        (self.world.top / "records" / str(number)).touch()
+        words = [str(self.world.top), str(number), str(seed), self._weights]
+        self._record(number).touch()
         with open(self.world.top / "records" / f"{number}.err", "wb") as errors:
             self._running[number] = subprocess.Popen(
                 [sys.executable, "-m", *self._program, *words],

@@ -1,6 +1,7 @@
-"""One of the processes that race: ``python -m tests.racing.worker TOP NUMBER SEED UNTIL WEIGHTS``.
+"""One of the processes that race: ``python -m tests.racing.worker TOP NUMBER SEED WEIGHTS``.
 
-Its steps (`tests.root.steps`) are delayed by chance, each run by its seed in its own way.
+Its steps (`tests.root.steps`) are delayed by chance, each run by its seed in its own way. It ends when there
+is a file TOP/stop.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from carob import Engine
 from tests.racing.verbs import Record, Verbs
 from tests.root import steps
 
+STOP = "stop"
 _DELAYED = 0.06
 _LONGEST_S = 0.008
 
@@ -31,11 +33,11 @@ def shake(seed: int) -> None:
 
 
 def main() -> None:
-    top, number, seed, until = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    top, number, seed, weights = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
     record = Record(top / "records" / number)
-    verbs = Verbs(Engine(top / "data"), top, record, random.Random(seed), json.loads(sys.argv[5]))
+    verbs = Verbs(Engine(top / "data"), top, record, random.Random(seed), weights)
     shake(seed)
-    while time.monotonic() < until:
+    while not (top / STOP).exists():
         verbs.one()
 
 

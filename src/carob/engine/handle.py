@@ -574,7 +574,8 @@ class PodHandle:
         """Whether a pod that is being deleted had all its files until now: its record comes before that."""
         from carob.engine.observe import tombstone
 
-        return pod.state() is State.EXITED_DELETING and tombstone.read(self._data_dir, self.uuid) is None
+        begun = pod.state() in (State.EXITED_DELETING, State.EXITED_GARBAGE)  # the latter: killed in it
+        return begun and tombstone.read(self._data_dir, self.uuid) is None
 
     def _buried(self) -> PodEnd:
         from carob.engine.observe import tombstone

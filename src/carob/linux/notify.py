@@ -6,6 +6,7 @@ import os
 from _socket import AF_UNIX, SOCK_CLOEXEC, SOCK_DGRAM, socket
 
 VARIABLE = "NOTIFY_SOCKET"
+_PATIENCE_S = 2.0
 
 
 def address() -> str:
@@ -15,10 +16,14 @@ def address() -> str:
 
 
 def notify(state: str) -> bool:
-    """Tells the manager ``READY=1`` and the like, a line each; whether there is one that listens."""
+    """Tells the manager ``READY=1`` and the like, a line each; whether there is one that listens.
+
+    One whose queue is full is waited for two seconds.
+    """
     if not (place := address()):
         return False
     sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
+    sender.settimeout(_PATIENCE_S)
     try:
         sender.sendto(state.encode(), place.replace("@", "\0", 1))
     except OSError:

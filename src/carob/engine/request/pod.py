@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _PULLS = ("new", "missing", "never", "always")
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_LONGEST_NAME = 253
 _OWN_ANNOTATIONS = "carob/"
 
 
@@ -92,6 +93,14 @@ def _checked_user(user: str) -> str:
     if not name or (colon and not group):
         raise InvalidInput(f"{user!r} is no user", hint="a name or number, perhaps with :GROUP")
     return user
+
+
+def _checked_name(name: object) -> str:
+    """A pod's name: any text, but no longer than Kubernetes has them and a list can show."""
+    found = inputs.text(name, "a pod's name")
+    if len(found) > _LONGEST_NAME:
+        raise InvalidInput(f"a pod's name has {len(found)} characters; {_LONGEST_NAME} are the most")
+    return found
 
 
 def check_app_name(name: str) -> str:
@@ -213,7 +222,7 @@ class PodRequest:
 
             of_host: Any = bare.of_the_host(self.apps, network, {"pid": pid, "ipc": ipc, "uts": uts})
             network, pid, ipc, uts = (of_host[kind] for kind in ("network", "pid", "ipc", "uts"))
-        self.name = inputs.text(name, "a pod's name")
+        self.name = _checked_name(name)
         self.networking: Networking | None = None
         if network not in (None, "none") or ports or dns or dns_search or dns_domain or dns_options or hosts:
             from carob.engine.request.networking import networking
@@ -238,7 +247,8 @@ class PodRequest:
         self.cgroup_parent = shared.cgroup_parent(cgroup_parent)
         self.cgroups = shared.cgroups(cgroups, self.cgroup_parent)
         self.pid, self.ipc, self.uts = shared.namespaces(pid, ipc, uts)
-        self.userns, self.uidmap, self.gidmap = userns, tuple(uidmap), tuple(gidmap)
+        self.userns = userns
+        self.uidmap, self.gidmap = inputs.items(uidmap, "uidmap"), inputs.items(gidmap, "gidmap")
         self.user_namespace: UserNamespace | None = None
         if userns != "host" or uidmap or gidmap:
             from carob.engine.request.user_namespace import user_namespace

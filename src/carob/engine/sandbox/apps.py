@@ -57,6 +57,10 @@ def stop(pod: Pod, name: str, *, grace_s: float | None) -> None:
         with client.Connection(pod.fd(), str(pod.uuid), patience_s) as connection:
             connection.send({"op": "stop-app", "app": name, "grace_s": grace_s})
             connection.receive()
+    except Conflict:
+        manifest.read()
+        manifest.entry(name)  # not found where somebody has removed it meanwhile
+        raise
     except Unavailable as error:
         try:
             wait_over(pod, timeout_s=_AFTER_END_S)  # init is gone before the pod counts as ended

@@ -144,6 +144,8 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: AnyEngine("/x").images.resolve(b"x"),
         "an image's name is a string, not bytes",
     ),
+    "a number for uidmap": (lambda: AnyEngine("/x").sandbox(uidmap=1), "uidmap is a sequence, not int 1"),
+    "a long name": (lambda: AnyEngine("/x").sandbox(name="x" * 254), "a pod's name has 254 characters"),
     "None to remove": (lambda: AnyEngine("/x").images.remove(None), "an image's name or id is a string"),
 }
 
