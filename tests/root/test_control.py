@@ -140,7 +140,7 @@ def test_exec_for_which_there_is_no_process_is_refused_at_once(engine: Engine, p
     limit.write_text((limit.parent / "pids.current").read_text())
     init = init_of(engine, pod)
     files = sorted(os.listdir(f"/proc/{init}/root/run"))
-    with pytest.raises(Conflict, match="BlockingIOError"):
+    with pytest.raises(Conflict, match="Resource temporarily unavailable"):
         pod.exec(["true"])
     assert sorted(os.listdir(f"/proc/{init}/root/run")) == files
     limit.write_text("max")

@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("run", "monitor", (5, 20, 40)),
         ("run", "init", (10, 70, 110)),
         ("run", "runtime", (30, 150)),
-        ("run --detach", "caller", (50,)),
+        ("run --detach", "caller", (25,)),
         ("stop a paused one", "init", (3,)),
         ("rm --force", "caller", (5, 20)),
         ("gc", "caller", (10, 60)),
